@@ -1,0 +1,130 @@
+/**
+ * The broker port: what Holdfast needs of a message broker, and all that it may assume of one. An engine proves
+ * itself with the contract suite in `contract.ts`.
+ *
+ * A **channel** is a named, ordered log. Its entries are numbered from 1 without holes (`offset`), so that a
+ * missing one is seen at once by anybody who holds its neighbours.
+ *
+ * What every engine promises:
+ *
+ * - **Order.** All subscribers, on all nodes, are given a channel's entries in offset order, each once. Entries of
+ *   publishes that were not awaited one after the other have an arbitrary order, the same for everybody.
+ * - **Accepted.** `publish` resolves when the entry is in the log: every later `history` shows it, and every
+ *   subscription delivers it. A rejected publish may have been accepted all the same (the answer was lost): repeat
+ *   it with the same idempotency key.
+ * - **No silent gap.** A connection that was lost is made again by the engine, with back-off. What was missed is
+ *   read from the log and delivered before anything later. Where the log no longer reaches back, the subscriber is
+ *   told with a `reset` event and nothing is delivered as though it followed on.
+ */
+export interface Broker {
+  /**
+   * Appends to a channel's log.
+   *
+   * @param data opaque bytes, at most the engine's entry limit (default 1 MiB).
+   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `ENTRY_TOO_LARGE`, `CHANNEL_INVALID`
+   */
+  publish(channel: string, data: Uint8Array, options?: PublishOptions): Promise<Published>;
+
+  /**
+   * Delivers a channel's entries from now on, until closed. The listener is called on the event loop and must
+   * neither block nor throw. Its first event is always `subscribed`, which it is given before this resolves.
+   *
+   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `CHANNEL_INVALID`
+   */
+  subscribe(channel: string, listener: (event: ChannelEvent) => void): Promise<Subscription>;
+
+  /**
+   * Reads a channel's log forwards. The page and the head it reports are of one moment.
+   *
+   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `CHANNEL_INVALID`
+   */
+  history(channel: string, query: HistoryQuery): Promise<History>;
+
+  /** Whether the broker can be reached now, and each change of that from now on. */
+  watch(listener: (status: BrokerStatus) => void): () => void;
+
+  /** Ends all subscriptions without an event. Idempotent; later calls reject with `BROKER_CLOSED`. */
+  close(): Promise<void>;
+}
+
+export interface PublishOptions {
+  /**
+   * A second publish to the same channel with the same key, for at least 5 minutes, appends nothing and is answered
+   * with the first one's position. At most 256 characters.
+   */
+  readonly idempotencyKey?: string;
+  /** How much of this channel's log is kept from now on. */
+  readonly retention?: Retention;
+}
+
+/** Entries beyond either bound are dropped, oldest first. */
+export interface Retention {
+  readonly maxEntries: number;
+  readonly maxAgeMs: number;
+}
+
+export interface Published {
+  readonly position: Position;
+  readonly seq: number;
+  /** An earlier publish with the same idempotency key was accepted; this one appended nothing. */
+  readonly duplicate: boolean;
+}
+
+/**
+ * A place in a channel's log: after the entry at `offset`, or before the first with offset 0.
+ *
+ * The epoch changes when a log was lost or begun anew; the tag is the entry's own, so that a log that was rolled
+ * back and written on differently is told from the one that the position was taken in.
+ */
+export interface Position {
+  readonly epoch: string;
+  readonly offset: number;
+  /** Empty at offset 0. */
+  readonly tag: string;
+}
+
+export interface Entry {
+  /** Contiguous in its channel, from 1. */
+  readonly offset: number;
+  /** Increases over all channels of one partition; has holes. */
+  readonly seq: number;
+  /** A few random characters of this entry's own. */
+  readonly tag: string;
+  /** Milliseconds since 1970 by the broker's clock, when it was accepted. For people; never for ordering. */
+  readonly time: number;
+  readonly data: Uint8Array;
+}
+
+export type ChannelEvent =
+  /** Every entry after `head` will follow. */
+  | { readonly type: "subscribed"; readonly head: Position }
+  | { readonly type: "entry"; readonly entry: Entry }
+  /** Entries were lost to this subscription, or the log began anew; what follows comes after `head`. */
+  | { readonly type: "reset"; readonly head: Position; readonly reason: Unrecoverable };
+
+export interface Subscription {
+  /** After this no event is delivered. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface HistoryQuery {
+  /** Read what comes after this position. Absent: from the oldest entry kept. */
+  readonly since?: Position;
+  /** At most this many entries. Default and maximum 1,000; 0 asks for the head alone. */
+  readonly limit?: number;
+}
+
+/** `page`: the entries right after the position, and nothing left out between. Never a partial answer. */
+export type History =
+  | { readonly type: "page"; readonly entries: readonly Entry[]; readonly head: Position }
+  | { readonly type: "unrecoverable"; readonly reason: Unrecoverable; readonly head: Position };
+
+/**
+ * Why a position can't be continued from. `epoch`: of another log; `ahead`: past the head, so the log was rolled
+ * back; `tag`: the entry at that offset is another one; `trimmed`: entries after it are no longer kept.
+ */
+export type Unrecoverable = "epoch" | "ahead" | "tag" | "trimmed";
+
+export type BrokerStatus =
+  | { readonly type: "available" }
+  | { readonly type: "unavailable"; readonly error: Error };

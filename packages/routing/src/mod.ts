@@ -1,0 +1,33 @@
+export type { Finding } from "./finding.ts";
+export type {
+  Affinity,
+  BackendService,
+  BackendServiceId,
+  Endpoint,
+  HostRule,
+  LoadBalancer,
+  PathRule,
+  RoutingModel,
+  UrlMap,
+} from "./model.ts";
+export type {
+  BackendConfig,
+  BackendConfigSpec,
+  Container,
+  Deployment,
+  DeploymentSpec,
+  EnvVar,
+  Ingress,
+  IngressBackend,
+  IngressPath,
+  IngressRule,
+  IngressSpec,
+  KubernetesObject,
+  Namespace,
+  ObjectMeta,
+  ObjectSource,
+  Service,
+  ServicePort,
+  ServiceSpec,
+  TextPosition,
+} from "./objects.ts";
