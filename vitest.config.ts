@@ -16,6 +16,7 @@ export default defineConfig({
         test: {
           name: "system",
           include: ["test/**/*.test.ts"],
+          globalSetup: ["test/setup/chromium.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,

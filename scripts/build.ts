@@ -1,0 +1,52 @@
+// Makes what is published: for each package a folder `dist` with ESM JavaScript, type declarations and a package.json
+// whose entry points are those files. In the repo the entry points are the TypeScript sources.
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const packages = join(root, "packages");
+
+function toBuilt(value: unknown): unknown {
+  if (typeof value === "string")
+    return value.replace(/^\.\/(src|dist)\//, "./").replace(/(?<!\.d)\.ts$/, ".js");
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, toBuilt(inner)]));
+}
+
+for (const folder of readdirSync(packages)) {
+  const source = join(packages, folder);
+  const target = join(root, "dist", folder);
+  rmSync(target, { recursive: true, force: true });
+  mkdirSync(target, { recursive: true });
+  const config = join(source, "tsconfig.build.json");
+  writeFileSync(
+    config,
+    JSON.stringify({
+      extends: "../../tsconfig.json",
+      compilerOptions: {
+        noEmit: false,
+        rootDir: "src",
+        outDir: target,
+        declaration: true,
+        allowImportingTsExtensions: true,
+        rewriteRelativeImportExtensions: true,
+      },
+      include: ["src"],
+      exclude: ["src/**/*.test.ts"],
+    }),
+  );
+  const built = spawnSync(join(root, "node_modules/.bin/tsc"), ["-p", config], { stdio: "inherit" });
+  rmSync(config);
+  if (built.status !== 0) process.exit(1);
+  for (const file of readdirSync(join(source, "src"), { recursive: true, encoding: "utf8" })) {
+    if (/\.m?js$/.test(file)) copyFileSync(join(source, "src", file), join(target, file));
+  }
+  const manifest = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
+  const { exports, bin, ...rest } = manifest;
+  writeFileSync(
+    join(target, "package.json"),
+    `${JSON.stringify({ ...rest, ...(bin && { bin: toBuilt(bin) }), exports: toBuilt(exports) }, null, 2)}\n`,
+  );
+  copyFileSync(join(root, "LICENSE"), join(target, "LICENSE"));
+}

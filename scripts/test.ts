@@ -1,0 +1,51 @@
+// The whole proof: every runner in turn, then one line that sums them up. A skipped test counts as a failed one,
+// because it proves nothing; so does a runner that fails without naming a test.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { oldestNode } from "./oldest-node.ts";
+
+interface Tally {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+const scratch = mkdtempSync(join(tmpdir(), "holdfast-test-"));
+
+function check(command: string, ...args: string[]): Tally {
+  const succeeded = spawnSync(command, args, { stdio: "inherit" }).status === 0;
+  return succeeded ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+}
+
+function vitest(node: string, project: string): Tally {
+  const report = join(scratch, `${project}-${process.hrtime.bigint()}.json`);
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  const ran = check(node, "node_modules/vitest/vitest.mjs", "run", `--project=${project}`, ...reporters);
+  try {
+    const { numPassedTests, numTotalTests } = JSON.parse(readFileSync(report, "utf8"));
+    return { passed: numPassedTests, failed: Math.max(numTotalTests - numPassedTests, ran.failed) };
+  } catch {
+    return { passed: 0, failed: 1 };
+  }
+}
+
+const steps: [title: string, step: () => Tally][] = [
+  ["Format and lint", () => check("npm", "run", "--silent", "lint")],
+  ["Types", () => check("npm", "run", "--silent", "types")],
+  [`Unit, golden and contract tests (Node ${process.version})`, () => vitest(process.execPath, "unit")],
+  ["Unit, golden and contract tests (the oldest Node supported)", () => vitest(oldestNode, "unit")],
+  ["End-to-end, browser and fault tests", () => vitest(process.execPath, "system")],
+];
+
+let passed = 0;
+let failed = 0;
+for (const [title, step] of steps) {
+  console.log(`\n── ${title}`);
+  const tally = step();
+  passed += tally.passed;
+  failed += tally.failed;
+}
+rmSync(scratch, { recursive: true, force: true });
+process.exitCode = failed === 0 ? 0 : 1;
+console.log(`\n${passed} passed, ${failed} failed`);
