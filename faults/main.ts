@@ -1,0 +1,44 @@
+// npm run faults -- [--seeds N | --minutes N] [--seed FIRST] [--json]
+// Runs the survival scenario with one seed after the other, and stops at the first that breaks a promise.
+import { parseArgs } from "node:util";
+import { survival } from "./survival.ts";
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string" },
+    minutes: { type: "string" },
+    seed: { type: "string" },
+    json: { type: "boolean", default: false },
+  },
+});
+
+function whole(name: "seeds" | "minutes" | "seed", fallback: number): number {
+  const text = values[name];
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  console.error(`--${name} takes a whole number above 0, not "${text}".`);
+  process.exit(2);
+}
+
+const first = whole("seed", (Date.now() % 1_000_000) + 1);
+const seeds = whole("seeds", values.minutes === undefined ? 10 : Number.MAX_SAFE_INTEGER);
+const deadline = Date.now() + whole("minutes", 24 * 60) * 60_000;
+
+for (let index = 0; index < seeds && Date.now() < deadline; index += 1) {
+  const started = Date.now();
+  const report = await survival({ seed: first + index, clients: 20, channels: 3, messages: 1000 });
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  console.log(
+    values.json
+      ? JSON.stringify(report)
+      : `seed ${report.seed}: ${report.published} published, ${report.delivered} delivered, ${report.kills} kills, ` +
+          `${report.resumes} resumes with ${report.recovered} missed entries, ${report.refused} refused, ` +
+          `${report.violations.length} violations, ${seconds} s`,
+  );
+  if (report.violations.length > 0 || report.refused > 0) {
+    console.error(report.violations.join("\n"));
+    console.error(`Replay with: npm run faults -- --seed ${report.seed} --seeds 1`);
+    process.exit(1);
+  }
+}
