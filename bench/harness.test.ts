@@ -1,0 +1,71 @@
+import { describe, expect, it } from "vitest";
+import { type Bench, runBench } from "./harness.ts";
+import { findRow, target } from "./report.ts";
+import type { BurnerCalls } from "./testing/burner.ts";
+import { expectReportShape } from "./testing/report-shape.ts";
+
+const BURNER = new URL("./testing/burner.ts", import.meta.url);
+const OPTIONS = { runs: 3, values: new Map<string, number>(), onProgress: () => {} };
+
+const sample: Bench = {
+  name: "sample",
+  summary: "",
+  subjects: ["A", "B"],
+  options: { size: { summary: "", default: 4, max: 9 } },
+  measure: async () => [],
+  targets: () => [],
+};
+
+describe("runBench", () => {
+  it("measures the subjects in turn", async () => {
+    const order: string[] = [];
+    const measure: Bench["measure"] = async (subject) => {
+      order.push(subject);
+      return [{ metric: "place", unit: "1", value: order.length }];
+    };
+    const { rows } = await runBench({ ...sample, measure }, OPTIONS);
+    expect(order).toEqual(["A", "B", "A", "B", "A", "B"]);
+    expect(findRow(rows, "A", "place")).toMatchObject({ median: 3, min: 1, max: 5, runs: 3 });
+    expect(findRow(rows, "B", "place")).toMatchObject({ median: 4, min: 2, max: 6, runs: 3 });
+  });
+
+  it("reports a target that is missed as a finding, not as a failure", async () => {
+    const report = await runBench(
+      {
+        ...sample,
+        measure: async () => [{ metric: "cost", unit: "µs", value: 2 }],
+        targets: (rows) => [target("cost of A", findRow(rows, "A", "cost").median, 1, "µs")],
+      },
+      OPTIONS,
+    );
+    expect(report.targets).toEqual([{ name: "cost of A", value: 2, limit: 1, unit: "µs", reached: false }]);
+    expectReportShape(JSON.parse(JSON.stringify(report)));
+  });
+
+  it("gives a bench its options, by default or as set", async () => {
+    const sizes: number[] = [];
+    const bench: Bench = {
+      ...sample,
+      subjects: ["A"],
+      measure: async (_subject, run) => {
+        sizes.push(run.option("size"));
+        return [];
+      },
+    };
+    await runBench(bench, { ...OPTIONS, runs: 1 });
+    await runBench(bench, { ...OPTIONS, runs: 1, values: new Map([["size", 7]]) });
+    expect(sizes).toEqual([4, 7]);
+  });
+
+  it("names the subject that failed, and ends what it had started", async () => {
+    let pid = 0;
+    const measure: Bench["measure"] = async (_subject, run) => {
+      const burner = await run.start<BurnerCalls>(BURNER, "server");
+      pid = await burner.call("pid", null);
+      await burner.call("fail", { message: "a message was lost" });
+      return [];
+    };
+    await expect(runBench({ ...sample, measure }, OPTIONS)).rejects.toThrow("sample, A: a message was lost");
+    expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+  });
+});

@@ -1,0 +1,107 @@
+import type { Calls } from "./calls.ts";
+import { describeMachine } from "./machine.ts";
+import { findPinning, type Pinning, type Role } from "./pinning.ts";
+import type { Report, Row, Target } from "./report.ts";
+import { summarise } from "./statistics.ts";
+import { SubjectProcess } from "./subject-process.ts";
+
+/** A question about Holdfast and its peers that is answered by measuring them the same way, in turn, in one go. */
+export interface Bench {
+  readonly name: string;
+  /** One line for a person. */
+  readonly summary: string;
+  /** What is compared, in the order of measuring. */
+  readonly subjects: readonly string[];
+  /** Whole numbers that can be set on the command line, as `--name N`. */
+  readonly options: Readonly<Record<string, BenchOption>>;
+  /**
+   * Measures one subject once: starts it afresh, warms it, measures.
+   *
+   * @throws Error when the subject didn't do its work: a run that lost a message has no speed.
+   */
+  measure(subject: string, run: Run): Promise<readonly Measurement[]>;
+  /** What the figures are held against. */
+  targets(rows: readonly Row[]): readonly Target[];
+}
+
+export interface BenchOption {
+  readonly summary: string;
+  readonly default: number;
+  /** The least is 1. */
+  readonly max: number;
+}
+
+/** What one measuring may use. */
+export interface Run {
+  /** The value of each of the bench's options. */
+  readonly option: (name: string) => number;
+  /** Starts a process on its role's core. It ends with the run, at the latest. */
+  readonly start: <C extends Calls>(module: URL, role: Role) => Promise<SubjectProcess<C>>;
+}
+
+export interface Measurement {
+  readonly metric: string;
+  readonly unit: string;
+  readonly value: number;
+}
+
+export interface HarnessOptions {
+  /** How often every subject is measured. */
+  readonly runs: number;
+  /** Values for the bench's own options; what is absent has its default. */
+  readonly values: ReadonlyMap<string, number>;
+  /** Told what is being measured, for a person who waits. */
+  readonly onProgress: (line: string) => void;
+}
+
+/**
+ * Measures all subjects of a bench in turn (A B C, A B C, ...), so that a machine that gets slower in the meantime
+ * does so for all of them.
+ */
+export async function runBench(bench: Bench, options: HarnessOptions): Promise<Report> {
+  const pinning = findPinning();
+  const series = new Map<string, { row: Omit<Row, "median" | "min" | "max" | "runs">; values: number[] }>();
+  for (let run = 1; run <= options.runs; run++) {
+    for (const subject of bench.subjects) {
+      options.onProgress(`${bench.name}: run ${run} of ${options.runs}, ${subject}`);
+      for (const { metric, unit, value } of await measureOnce(bench, subject, pinning, options)) {
+        const key = JSON.stringify([subject, metric]);
+        const one = series.get(key) ?? { row: { subject, metric, unit }, values: [] };
+        one.values.push(value);
+        series.set(key, one);
+      }
+    }
+  }
+  const rows = [...series.values()].map(({ row, values }) => ({ ...row, ...summarise(values) }));
+  return { bench: bench.name, machine: describeMachine(pinning), rows, targets: bench.targets(rows) };
+}
+
+async function measureOnce(
+  bench: Bench,
+  subject: string,
+  pinning: Pinning,
+  options: HarnessOptions,
+): Promise<readonly Measurement[]> {
+  const started: { stop(): Promise<void> }[] = [];
+  const run: Run = {
+    option: (name) => {
+      const value = options.values.get(name) ?? bench.options[name]?.default;
+      if (value === undefined) throw new RangeError(`bench ${bench.name} has no option "${name}"`);
+      return value;
+    },
+    start: async <C extends Calls>(module: URL, role: Role) => {
+      const process = await SubjectProcess.start<C>(module, role, pinning);
+      started.push(process);
+      return process;
+    },
+  };
+  try {
+    return await bench.measure(subject, run);
+  } catch (error) {
+    throw new Error(`${bench.name}, ${subject}: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  } finally {
+    await Promise.all(started.map((process) => process.stop()));
+  }
+}
