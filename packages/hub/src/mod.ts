@@ -1,1 +1,10 @@
-export {};
+export type { Decoded, Message } from "./codec.ts";
+export { decodeMessage, encodeMessage, isShallow, MAX_DEPTH } from "./codec.ts";
+export type { HubCounters } from "./counters.ts";
+export type { HubErrorCode } from "./errors.ts";
+export { HubError } from "./errors.ts";
+export type { HubEvent } from "./events.ts";
+export type { HubBinding } from "./hub.ts";
+export { Hub } from "./hub.ts";
+export type { HubOptions } from "./options.ts";
+export type { Arrival, Membership, Outlet, Start } from "./outlet.ts";

@@ -1,0 +1,152 @@
+import type { Broker, Position } from "@holdfast/broker";
+import { Channel } from "./channel.ts";
+import { type HubCounters, zeroCounters } from "./counters.ts";
+import { HubError } from "./errors.ts";
+import type { HubEvent } from "./events.ts";
+import { LogReader } from "./log-reader.ts";
+import { Member } from "./member.ts";
+import { type HubOptions, type HubSettings, readHubOptions } from "./options.ts";
+import type { Arrival, Membership, Outlet } from "./outlet.ts";
+import { Probe } from "./probe.ts";
+
+/** One outlet's access to a hub. */
+export interface HubBinding {
+  /**
+   * Brings a subscriber into a channel: after the cursor, or at the head without one. See {@link Arrival} for what
+   * it is told, and {@link Membership} for how it ends.
+   */
+  join(channel: string, cursor: Position | undefined, arrival: Arrival): Membership;
+  /** All of its members leave. */
+  close(): void;
+}
+
+/**
+ * One node's view of the channels: which are followed here, what was delivered last, and who is live. It delivers
+ * only what comes back from the broker. The broker stays its maker's to close.
+ *
+ * A channel is followed by one subscription, from its first subscriber here until a while after its last.
+ */
+export class Hub {
+  readonly node: string;
+  readonly counters: Readonly<HubCounters>;
+  readonly #counters: HubCounters = zeroCounters();
+  readonly #broker: Broker;
+  readonly #settings: HubSettings;
+  readonly #reader: LogReader;
+  readonly #probe: Probe;
+  readonly #channels = new Map<string, Channel>();
+  readonly #lingering = new Map<Channel, NodeJS.Timeout>();
+  readonly #members = new Map<Outlet, Set<Member>>();
+  #closed = false;
+
+  /** @throws HubError `HUB_OPTION_INVALID` */
+  constructor(broker: Broker, options: HubOptions) {
+    this.#settings = readHubOptions(options);
+    this.#broker = broker;
+    this.node = options.node;
+    this.counters = this.#counters;
+    this.#reader = new LogReader(broker, this.#settings.pageSize, this.#settings.maxReads, this.#counters);
+    this.#probe = new Probe(broker, this.#settings, (channel, error) =>
+      this.#failed("probe", channel, error),
+    );
+  }
+
+  /** A message that this node published to itself has come back lately. */
+  get ready(): boolean {
+    return this.#probe.ready;
+  }
+
+  attach(outlet: Outlet): HubBinding {
+    this.#members.set(outlet, new Set());
+    return {
+      join: (channel, cursor, arrival) => this.#join(outlet, channel, cursor, arrival),
+      close: () => this.#detach(outlet),
+    };
+  }
+
+  /** Everybody leaves, nothing is followed any more. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const outlet of [...this.#members.keys()]) this.#detach(outlet);
+    for (const timer of this.#lingering.values()) clearTimeout(timer);
+    this.#lingering.clear();
+    const channels = [...this.#channels.values()];
+    await Promise.all([this.#probe.close(), ...channels.map((channel) => this.#unfollow(channel))]);
+  }
+
+  #join(outlet: Outlet, name: string, cursor: Position | undefined, arrival: Arrival): Membership {
+    const members = this.#members.get(outlet);
+    if (this.#closed || !members) {
+      return { joined: Promise.reject(new HubError("HUB_CLOSED")), leave: () => {} };
+    }
+    const channel = this.#channels.get(name) ?? this.#follow(name);
+    channel.members++;
+    this.#counters.members++;
+    clearTimeout(this.#lingering.get(channel));
+    this.#lingering.delete(channel);
+    const member: Member = new Member(channel, outlet, cursor, arrival, this.#reader, this.#counters, () => {
+      members.delete(member);
+      this.#counters.members--;
+      channel.members--;
+      if (channel.members === 0) this.#linger(channel);
+    });
+    members.add(member);
+    member.joined.catch((error) => this.#failed("history", name, error));
+    return member;
+  }
+
+  #detach(outlet: Outlet): void {
+    const members = this.#members.get(outlet);
+    this.#members.delete(outlet);
+    for (const member of members ?? []) member.leave();
+  }
+
+  #follow(name: string): Channel {
+    const channel = new Channel(name, this.#broker, this.#counters, (reason) => {
+      this.#event({ type: "reset", channel: name, reason });
+    });
+    this.#channels.set(name, channel);
+    this.#counters.channels++;
+    channel.followed.catch(() => this.#forget(channel));
+    return channel;
+  }
+
+  #linger(channel: Channel): void {
+    if (this.#closed || this.#channels.get(channel.name) !== channel) return;
+    const timer = setTimeout(() => void this.#unfollow(channel), this.#settings.lingerMs);
+    timer.unref();
+    this.#lingering.set(channel, timer);
+  }
+
+  async #unfollow(channel: Channel): Promise<void> {
+    this.#forget(channel);
+    try {
+      await channel.close();
+    } catch (error) {
+      this.#failed("close", channel.name, error);
+    }
+  }
+
+  #forget(channel: Channel): void {
+    clearTimeout(this.#lingering.get(channel));
+    this.#lingering.delete(channel);
+    if (this.#channels.get(channel.name) !== channel) return;
+    this.#channels.delete(channel.name);
+    this.#counters.channels--;
+  }
+
+  #failed(
+    operation: Extract<HubEvent, { type: "broker-error" }>["operation"],
+    channel: string,
+    error: unknown,
+  ): void {
+    if (this.#closed) return;
+    this.#counters.brokerErrors++;
+    this.#event({ type: "broker-error", operation, channel, error });
+  }
+
+  #event(event: HubEvent): void {
+    this.#settings.onEvent(event);
+  }
+}

@@ -1,0 +1,109 @@
+import type { Entry, Position, Unrecoverable } from "@holdfast/broker";
+import type { Hub, Outlet } from "@holdfast/hub";
+import type { Namespace, Server, Socket } from "socket.io";
+import { cutOff } from "./backlog.ts";
+import { Connection, type ConnectionContext, groupOf } from "./connection.ts";
+import { type BindingCounters, zeroCounters } from "./counters.ts";
+import { entryArguments, entrySize } from "./entry.ts";
+import { BindingError } from "./errors.ts";
+import { type BindingOptions, readBindingOptions } from "./options.ts";
+import { Sweeper } from "./sweeper.ts";
+import { EVENTS, NODE_HEADER, PROTOCOL_VERSION } from "./wire.ts";
+
+export interface ChannelBinding {
+  readonly counters: Readonly<BindingCounters>;
+  /** Ends all subscriptions and takes the listeners off again; sockets stay connected. Idempotent. */
+  close(): void;
+}
+
+/**
+ * Lets the clients of a Socket.IO namespace subscribe to a hub's channels, by docs/protocol.md. Bind before sockets
+ * connect, and before the namespace's own "connection" listeners, so that the welcome is a connection's first event.
+ *
+ * @param target the server (its main namespace) or a namespace; attached to an HTTP server already
+ * @throws BindingError `ENGINE_MISSING`, `OPTION_INVALID`
+ */
+export function bindChannels(
+  target: Server | Namespace,
+  hub: Hub,
+  options: BindingOptions = {},
+): ChannelBinding {
+  const settings = readBindingOptions(options);
+  const namespace =
+    "sockets" in target && target.sockets instanceof Map ? (target as Namespace) : (target as Server).sockets;
+  const engine = namespace.server.engine;
+  if (!engine) throw new BindingError("ENGINE_MISSING");
+
+  const counters = zeroCounters();
+  const connections = new Map<string, Connection>();
+  const sweeper = new Sweeper(namespace, settings.maxQueuedBytes, (socket, queuedBytes) => {
+    counters.cutOff++;
+    settings.onEvent({ type: "cut-off", code: "CLIENT_TOO_SLOW", socket: socket.id, queuedBytes });
+    cutOff(socket);
+  });
+  const toArguments = (channel: string, entry: Entry) =>
+    entryArguments(channel, entry, (reason) => {
+      counters.unreadable++;
+      settings.onEvent({ type: "unreadable", channel, offset: entry.offset, reason });
+    });
+  const toGroup = (channel: string, event: string, ...args: unknown[]) => {
+    try {
+      namespace.local.to(groupOf(channel)).emit(event, ...args);
+    } catch (error) {
+      settings.onEvent({ type: "delivery-failed", channel, error });
+    }
+  };
+
+  const outlet: Outlet = {
+    deliver(channel: string, entry: Entry) {
+      counters.delivered += namespace.adapter.rooms.get(groupOf(channel))?.size ?? 0;
+      toGroup(channel, EVENTS.entry, ...toArguments(channel, entry));
+      sweeper.wrote(entrySize(channel, entry));
+    },
+    reset(channel: string, head: Position, reason: Unrecoverable) {
+      toGroup(channel, EVENTS.reset, channel, {
+        epoch: head.epoch,
+        offset: head.offset,
+        tag: head.tag,
+        reason,
+      });
+    },
+  };
+  const members = hub.attach(outlet);
+  const context: ConnectionContext = {
+    namespace,
+    members,
+    settings,
+    counters,
+    toArguments,
+    onEvent: settings.onEvent,
+  };
+
+  const onConnection = (socket: Socket) => {
+    socket.emit(EVENTS.welcome, { node: hub.node, protocol: PROTOCOL_VERSION });
+    connections.set(socket.id, new Connection(socket, context));
+    socket.once("disconnect", () => connections.delete(socket.id));
+  };
+  const onHeaders = (headers: Record<string, string>) => {
+    headers[NODE_HEADER] = headerText(hub.node);
+  };
+  namespace.on("connection", onConnection);
+  engine.on("initial_headers", onHeaders);
+
+  return {
+    counters,
+    close() {
+      namespace.off("connection", onConnection);
+      engine.off("initial_headers", onHeaders);
+      for (const connection of connections.values()) connection.close();
+      connections.clear();
+      members.close();
+      sweeper.close();
+    },
+  };
+}
+
+/** A node's name comes from the environment: what a header can't hold would end the process at the next handshake. */
+function headerText(node: string): string {
+  return node.replace(/[^\x21-\x7e]/g, "-");
+}

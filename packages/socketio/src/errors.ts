@@ -1,0 +1,53 @@
+import type { WireError } from "./wire.ts";
+
+/** Why a subscription was refused or ended. Errors of the broker keep their own code. */
+export const SUBSCRIPTION_ERRORS = {
+  REQUEST_INVALID: { message: "the request is not `{ channel: string, cursor?: string }`", retryable: false },
+  CHANNEL_INVALID: {
+    message: "a channel name is 1 to 200 characters of letters, digits and _ - . : / = @ , + ~ #",
+    retryable: false,
+  },
+  CHANNEL_RESERVED: {
+    message: "channel names that begin with holdfast: are Holdfast's own",
+    retryable: false,
+  },
+  SUBSCRIPTIONS_TOO_MANY: {
+    message: "this connection has as many subscriptions as it may have",
+    retryable: false,
+  },
+  SUBSCRIBES_TOO_MANY: { message: "too many subscribes of this connection are under way", retryable: true },
+  SUBSCRIPTION_REPLACED: { message: "a later subscribe replaced this one", retryable: false },
+  SUBSCRIPTION_ENDED: { message: "the subscription was ended before it began", retryable: false },
+  INTERNAL: { message: "the server failed; its log says why", retryable: true },
+} as const;
+
+export type SubscriptionErrorCode = keyof typeof SUBSCRIPTION_ERRORS;
+
+export function wireError(code: SubscriptionErrorCode): WireError {
+  return { code, ...SUBSCRIPTION_ERRORS[code] };
+}
+
+/** An error as a client may see it: one with a code of its own passes, anything else says nothing about the server. */
+export function toWireError(error: unknown): WireError {
+  if (error instanceof Error && "code" in error && typeof error.code === "string" && "retryable" in error) {
+    return { code: error.code, message: error.message, retryable: error.retryable === true };
+  }
+  return wireError("INTERNAL");
+}
+
+const TABLE = {
+  ENGINE_MISSING:
+    "attach the Socket.IO server to an HTTP server, or call listen(), before binding channels to it",
+  OPTION_INVALID: "a binding option is unknown or out of range",
+} as const;
+
+/** Misuse of the binding by the program that makes it. */
+export class BindingError extends Error {
+  override readonly name = "BindingError";
+  readonly code: keyof typeof TABLE;
+
+  constructor(code: keyof typeof TABLE, detail?: string) {
+    super(detail === undefined ? TABLE[code] : `${TABLE[code]}: ${detail}`);
+    this.code = code;
+  }
+}

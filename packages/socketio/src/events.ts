@@ -1,0 +1,20 @@
+/** What happens in a binding that a person should know, for logs. */
+export type BindingEvent =
+  /** A client did not read fast enough; it was disconnected and can resume. */
+  | {
+      readonly type: "cut-off";
+      readonly code: "CLIENT_TOO_SLOW";
+      readonly socket: string;
+      readonly queuedBytes: number;
+    }
+  /** A subscription failed after it had begun; the client was told and subscribes again. */
+  | { readonly type: "ended"; readonly socket: string; readonly channel: string; readonly error: unknown }
+  /** An entry's bytes are not a message; clients were given its place in the order and no content. */
+  | {
+      readonly type: "unreadable";
+      readonly channel: string;
+      readonly offset: number;
+      readonly reason: string;
+    }
+  /** Handing an entry to Socket.IO threw, as a listener for outgoing events may. */
+  | { readonly type: "delivery-failed"; readonly channel: string; readonly error: unknown };
