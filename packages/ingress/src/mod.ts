@@ -1,1 +1,16 @@
-export {};
+export { formatEvent } from "./access-log.ts";
+export type { IngressErrorCode } from "./errors.ts";
+export { IngressError } from "./errors.ts";
+export type {
+  EndpointDownEvent,
+  EndpointUpEvent,
+  IngressEvent,
+  Outcome,
+  Reason,
+  RefusedEvent,
+  RequestEvent,
+  UpgradeClosedEvent,
+} from "./events.ts";
+export type { ListenOptions } from "./ingress.ts";
+export { Ingress } from "./ingress.ts";
+export type { IngressOptions } from "./options.ts";

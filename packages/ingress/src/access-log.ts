@@ -1,0 +1,30 @@
+import type { IngressEvent } from "./events.ts";
+
+/** An event as one line for people. Whatever a client chose is quoted, so that it can't forge a line. */
+export function formatEvent(event: IngressEvent): string {
+  switch (event.type) {
+    case "request": {
+      const to =
+        event.backendService === undefined ? "" : ` -> ${event.backendService} ${event.pod ?? "no pod"}`;
+      const why = event.reason === undefined ? "" : ` (${event.reason})`;
+      const end = event.outcome === "answered" ? "" : ` ${event.outcome}`;
+      const tries = event.tries > 1 ? ` tries=${event.tries}` : "";
+      const what = `${event.method} ${printable(event.host)}${printable(event.path)}`;
+      return `${event.loadBalancer} ${event.client} ${what}${to}${why} ${event.status}${end}${tries} ${event.ms.toFixed(1)}ms`;
+    }
+    case "upgrade-closed":
+      return `${event.loadBalancer} ${event.client} upgrade -> ${event.backendService} ${event.pod} closed by ${event.cause} after ${(event.ms / 1000).toFixed(1)}s`;
+    case "endpoint-down":
+      return `${event.backendService} ${event.pod} ${event.endpoint} can't be reached (${event.cause}); passed over for now`;
+    case "endpoint-up":
+      return `${event.backendService} ${event.pod} ${event.endpoint} is used again (${event.cause})`;
+    case "refused":
+      return `${event.loadBalancer} ${event.client} refused: ${event.cause}${event.status === 0 ? "" : ` ${event.status}`}`;
+  }
+}
+
+/** Percent-encodes what is not printable ASCII, and cuts what is too long for a line. */
+function printable(text: string): string {
+  const cut = text.length > 256 ? `${text.slice(0, 256)}...` : text;
+  return cut.replace(/[^\x21-\x7e]/g, (character) => encodeURIComponent(character.toWellFormed()));
+}

@@ -1,0 +1,68 @@
+import type { Affinity } from "@holdfast/routing";
+import type { EndpointState } from "./endpoint-state.ts";
+import type { EndpointTable } from "./endpoint-table.ts";
+import type { Reason } from "./events.ts";
+import { formatGclb, readGclb } from "./gclb-cookie.ts";
+import { hash64 } from "./hash.ts";
+
+/** What affinity is computed from, and nothing else. */
+export interface AffinityFacts {
+  /** The `Cookie` header; several are joined with `; `. */
+  readonly cookieHeader: string | undefined;
+  /** The address of the socket's other end; never what a header claims. */
+  readonly client: string;
+  /** The load balancer's own address on that connection. */
+  readonly address: string;
+}
+
+export interface Choice {
+  readonly state: EndpointState;
+  readonly reason: Reason;
+  /** The cookie to issue with whatever the pod answers. */
+  readonly setCookie?: string;
+}
+
+/**
+ * Picks the endpoint of a request, by the rules of GKE's classic load balancer.
+ *
+ * `GENERATED_COOKIE`: by the cookie's key; a request without one that decodes takes the next endpoint by turns and
+ * is issued a new random key that falls on it, so that new clients spread evenly. A cookie is never renewed or
+ * changed, not even when its endpoint is down. `CLIENT_IP`: by the client's and the balancer's address. `NONE`: by turns.
+ *
+ * @param tried endpoints that this request has tried in vain
+ * @returns undefined when no healthy endpoint is left
+ */
+export function chooseEndpoint(
+  table: EndpointTable,
+  affinity: Affinity,
+  facts: AffinityFacts,
+  tried: ReadonlySet<EndpointState>,
+): Choice | undefined {
+  const choice = choose(table, affinity, facts, tried);
+  return choice && tried.size > 0 ? { ...choice, reason: "failed-over" } : choice;
+}
+
+function choose(
+  table: EndpointTable,
+  affinity: Affinity,
+  facts: AffinityFacts,
+  tried: ReadonlySet<EndpointState>,
+): Choice | undefined {
+  switch (affinity.type) {
+    case "GENERATED_COOKIE": {
+      const key = readGclb(facts.cookieHeader);
+      if (key) return chosen(table.ownerOf(key, tried), "cookie");
+      const state = table.next(tried);
+      if (!state) return undefined;
+      return { state, reason: "new", setCookie: formatGclb(table.mintKey(state), affinity.ttlSec) };
+    }
+    case "CLIENT_IP":
+      return chosen(table.ownerOf(hash64(`${facts.client} ${facts.address}`), tried), "client-ip");
+    case "NONE":
+      return chosen(table.next(tried), "round-robin");
+  }
+}
+
+function chosen(state: EndpointState | undefined, reason: Reason): Choice | undefined {
+  return state && { state, reason };
+}

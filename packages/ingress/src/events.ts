@@ -1,0 +1,96 @@
+import type { BackendServiceId } from "@holdfast/routing";
+
+/** Why a request went to its endpoint. */
+export type Reason = "cookie" | "client-ip" | "new" | "round-robin" | "failed-over";
+
+/**
+ * How a request ended. `answered`: with the pod's own answer, whole. `no-route`: 404, no host or path matched.
+ * `no-healthy-endpoint`, `connect-failed`: 502. `pod-closed`: 502, or cut off when part of the answer had been
+ * sent. `timeout`: the backend service's timeout; 504, or cut off. `client-closed`: the client left. `drained`: its
+ * endpoint was removed and the draining time is over. `malformed`: 400, the pod can't be given such a request.
+ */
+export type Outcome =
+  | "answered"
+  | "no-route"
+  | "no-healthy-endpoint"
+  | "connect-failed"
+  | "pod-closed"
+  | "timeout"
+  | "client-closed"
+  | "drained"
+  | "malformed";
+
+/** A request has ended, or an upgrade was accepted (status 101; its end is an `upgrade-closed`). */
+export interface RequestEvent {
+  readonly type: "request";
+  readonly loadBalancer: string;
+  readonly client: string;
+  readonly method: string;
+  readonly host: string;
+  /** Without the query, which may hold secrets. */
+  readonly path: string;
+  readonly backendService?: BackendServiceId;
+  /** The pod that was asked last. */
+  readonly pod?: string;
+  readonly reason?: Reason;
+  readonly outcome: Outcome;
+  /** As the client was told; 0 when it was told nothing. */
+  readonly status: number;
+  /** Endpoints that were tried. */
+  readonly tries: number;
+  readonly ms: number;
+}
+
+export interface UpgradeClosedEvent {
+  readonly type: "upgrade-closed";
+  readonly loadBalancer: string;
+  readonly client: string;
+  readonly backendService: BackendServiceId;
+  readonly pod: string;
+  /** Who ended it, or what. */
+  readonly cause: "client" | "pod" | "timeout" | "drained";
+  /** Since the request came. */
+  readonly ms: number;
+}
+
+/** An endpoint could not be connected to and is passed over for a while. */
+export interface EndpointDownEvent {
+  readonly type: "endpoint-down";
+  readonly backendService: BackendServiceId;
+  readonly pod: string;
+  /** ip:port */
+  readonly endpoint: string;
+  /** Such as `ECONNREFUSED`. */
+  readonly cause: string;
+}
+
+/** An endpoint is no longer passed over: its time is up, it was declared healthy anew, or it was connected to. */
+export interface EndpointUpEvent {
+  readonly type: "endpoint-up";
+  readonly backendService: BackendServiceId;
+  readonly pod: string;
+  readonly endpoint: string;
+  readonly cause: "expired" | "healthy" | "connected";
+}
+
+/** A client was turned away before its request had a place to go. */
+export interface RefusedEvent {
+  readonly type: "refused";
+  readonly loadBalancer: string;
+  readonly client: string;
+  readonly cause:
+    | "malformed-request"
+    | "head-too-large"
+    | "head-timeout"
+    | "too-many-connections"
+    | "too-many-requests";
+  /** As the client was told; 0 when it was told nothing. */
+  readonly status: number;
+}
+
+export type IngressEvent =
+  | RequestEvent
+  | UpgradeClosedEvent
+  | EndpointDownEvent
+  | EndpointUpEvent
+  | RefusedEvent;

@@ -1,0 +1,158 @@
+import { type BackendServiceId, type Endpoint, type RoutingModel, UrlMapMatcher } from "@holdfast/routing";
+import { EndpointTable } from "./endpoint-table.ts";
+import { IngressError } from "./errors.ts";
+import type { IngressEvent } from "./events.ts";
+import type { Backend } from "./exchange.ts";
+import { Listener } from "./listener.ts";
+import { type IngressOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
+import { UpstreamAgents } from "./upstream-agents.ts";
+
+export interface ListenOptions {
+  /** Name of the load balancer that is served there; one that the model doesn't hold answers 404. */
+  readonly loadBalancer: string;
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+/** What is served at one moment; replaced as a whole. */
+interface Serving {
+  readonly urlMaps: ReadonlyMap<string, UrlMapMatcher>;
+  readonly backends: ReadonlyMap<BackendServiceId, Backend>;
+}
+
+/**
+ * The data plane that serves a routing model: one address for each load balancer, as on GKE.
+ *
+ * Requests that are open keep the backend and endpoint they began with, whatever is applied meanwhile; an endpoint
+ * that is removed lets them go on for its backend service's draining time.
+ */
+export class Ingress {
+  readonly #options: ResolvedOptions;
+  readonly #agents: UpstreamAgents;
+  readonly #listeners = new Map<string, Listener>();
+  #serving: Serving = { urlMaps: new Map(), backends: new Map() };
+  #closing: Promise<void> | undefined;
+
+  /** @throws IngressError `OPTION_INVALID` */
+  constructor(options: IngressOptions = {}) {
+    this.#options = resolveOptions(options);
+    this.#agents = new UpstreamAgents(this.#options.maxIdleUpstream);
+  }
+
+  /**
+   * Opens the address of a load balancer.
+   *
+   * @returns the address that is listened on
+   * @throws IngressError `PORT_IN_USE`, `PORT_FORBIDDEN`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED`,
+   *   `ALREADY_LISTENING`, `INGRESS_CLOSED`
+   */
+  async listen(options: ListenOptions): Promise<{ host: string; port: number }> {
+    const { loadBalancer, host = "127.0.0.1", port } = options;
+    if (this.#closing) throw new IngressError("INGRESS_CLOSED", "the ingress is closed");
+    if (this.#listeners.has(loadBalancer)) {
+      throw new IngressError("ALREADY_LISTENING", `${loadBalancer} has an address already`);
+    }
+    const listener = new Listener({
+      loadBalancer,
+      options: this.#options,
+      agents: this.#agents,
+      onEvent: (event) => this.#emit(event),
+      route: (hostname, path) => this.#route(loadBalancer, hostname, path),
+    });
+    this.#listeners.set(loadBalancer, listener);
+    try {
+      return await listener.listen(host, port);
+    } catch (error) {
+      this.#listeners.delete(loadBalancer);
+      throw error;
+    }
+  }
+
+  /**
+   * Serves this model from now on. What is open on a backend service that it no longer has may end. A backend service that was there before keeps its endpoints; a new one has none
+   * until `setEndpoints`.
+   *
+   * @throws IngressError `MODEL_INVALID`; the model before is served on
+   */
+  apply(model: RoutingModel): void {
+    const urlMaps = new Map<string, UrlMapMatcher>();
+    const backends = new Map<BackendServiceId, Backend>();
+    try {
+      for (const { name, urlMap } of model.loadBalancers) urlMaps.set(name, new UrlMapMatcher(urlMap));
+      for (const [id, service] of model.backendServices) {
+        backends.set(id, { service, table: this.#serving.backends.get(id)?.table ?? this.#newTable(id) });
+      }
+    } catch (cause) {
+      throw new IngressError("MODEL_INVALID", "this routing model can't be served", { cause });
+    }
+    const removed = [...this.#serving.backends].filter(([id]) => !backends.has(id));
+    this.#serving = { urlMaps, backends };
+    for (const [, { table }] of removed) for (const state of table.set([])) this.#agents.release(state);
+  }
+
+  /**
+   * Replaces the endpoints of one backend service; nothing else is touched. An endpoint that stays keeps its
+   * connections.
+   *
+   * @throws IngressError `BACKEND_SERVICE_UNKNOWN`, `ENDPOINT_INVALID`, `ENDPOINTS_TOO_MANY`; the endpoints before
+   *   are used on
+   */
+  setEndpoints(backendServiceId: BackendServiceId, endpoints: readonly Endpoint[]): void {
+    const backend = this.#serving.backends.get(backendServiceId);
+    if (!backend) {
+      throw new IngressError(
+        "BACKEND_SERVICE_UNKNOWN",
+        `the routing model has no backend service ${backendServiceId}; apply one that has it first`,
+      );
+    }
+    this.#replaceEndpoints(backend, endpoints);
+  }
+
+  /**
+   * Stops accepting, ends idle connections, lets open requests and upgraded connections go on, and destroys what is
+   * left after the time. Idempotent.
+   *
+   * @param graceMs default 0
+   */
+  close({ graceMs = 0 }: { readonly graceMs?: number } = {}): Promise<void> {
+    this.#closing ??= Promise.all(
+      [...this.#listeners.values()].map((listener) => listener.close(graceMs)),
+    ).then(() => {
+      for (const backend of this.#serving.backends.values()) this.#replaceEndpoints(backend, []);
+      this.#agents.close();
+    });
+    return this.#closing;
+  }
+
+  #route(loadBalancer: string, hostname: string, path: string): Backend | undefined {
+    const { urlMaps, backends } = this.#serving;
+    const id = urlMaps.get(loadBalancer)?.match(hostname, path);
+    return id === undefined ? undefined : backends.get(id);
+  }
+
+  #replaceEndpoints({ service, table }: Backend, endpoints: readonly Endpoint[]): void {
+    for (const state of table.set(endpoints)) {
+      this.#agents.release(state);
+      state.drain(service.drainingTimeoutSec);
+    }
+  }
+
+  #newTable(backendService: BackendServiceId): EndpointTable {
+    return new EndpointTable({
+      backendService,
+      passiveDownMs: this.#options.passiveDownMs,
+      onEvent: (event) => this.#emit(event),
+    });
+  }
+
+  /** A listener that throws must not end a request, let alone the process; but it must not fail in silence. */
+  #emit(event: IngressEvent): void {
+    try {
+      this.#options.onEvent(event);
+    } catch (error) {
+      process.emitWarning(`an onEvent listener of the ingress threw: ${String(error)}`, "HoldfastWarning");
+    }
+  }
+}

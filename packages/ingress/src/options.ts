@@ -1,0 +1,57 @@
+import { IngressError } from "./errors.ts";
+import type { IngressEvent } from "./events.ts";
+
+export interface IngressOptions {
+  /** Called for every request, change and refusal; must neither block nor throw. */
+  readonly onEvent?: (event: IngressEvent) => void;
+  /** Milliseconds for an endpoint to accept a connection. Default 2,000. */
+  readonly connectTimeoutMs?: number;
+  /** Milliseconds for which an endpoint that could not be connected to is passed over. Default 2,000. */
+  readonly passiveDownMs?: number;
+  /** Endpoints that a request is offered to before it is answered with 502. Default 3. */
+  readonly maxTries?: number;
+  /** Bytes of a request's or response's head, else 431 or 502. Default 16 KiB. */
+  readonly maxHeaderBytes?: number;
+  /** Milliseconds for a client to send a request's head, else 408. Default 10,000. */
+  readonly headersTimeoutMs?: number;
+  /** Milliseconds that a client's connection may be idle between requests. Default 610,000, as on GKE. */
+  readonly clientIdleTimeoutMs?: number;
+  /** Client connections of one listener; more are closed at once. Default 10,000. */
+  readonly maxConnections?: number;
+  /** Requests that one client connection may have open at a time (pipelining); more end it. Default 16. */
+  readonly maxPipelined?: number;
+  /** Idle connections kept to one endpoint. Default 256. */
+  readonly maxIdleUpstream?: number;
+}
+
+export type ResolvedOptions = Required<IngressOptions>;
+
+export const DEFAULTS: ResolvedOptions = {
+  onEvent: () => {},
+  connectTimeoutMs: 2_000,
+  passiveDownMs: 2_000,
+  maxTries: 3,
+  maxHeaderBytes: 16 * 1024,
+  headersTimeoutMs: 10_000,
+  clientIdleTimeoutMs: 610_000,
+  maxConnections: 10_000,
+  maxPipelined: 16,
+  maxIdleUpstream: 256,
+};
+
+/** @throws IngressError `OPTION_INVALID` for an unknown key or a value that is not a positive whole number */
+export function resolveOptions(options: IngressOptions): ResolvedOptions {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  for (const [key, value] of given) {
+    if (!Object.hasOwn(DEFAULTS, key)) {
+      const known = Object.keys(DEFAULTS).join(", ");
+      throw new IngressError("OPTION_INVALID", `the ingress has no option ${key}; it has ${known}`);
+    }
+    if (key === "onEvent") {
+      if (typeof value !== "function") throw new IngressError("OPTION_INVALID", "onEvent must be a function");
+    } else if (!Number.isSafeInteger(value) || value < 1 || value > 0x7fff_ffff) {
+      throw new IngressError("OPTION_INVALID", `${key} must be a whole number from 1 to 2147483647`);
+    }
+  }
+  return { ...DEFAULTS, ...Object.fromEntries(given) };
+}
