@@ -26,8 +26,14 @@ export type LoadCalls = {
     readonly argument: { readonly port: number; readonly dialect: Dialect; readonly clients: number };
     readonly reply: undefined;
   };
-  /** Resolves when every subscriber has every message below `next`, from 0; rejects when one was lost, doubled or overtaken. */
-  readonly received: { readonly argument: { readonly next: number }; readonly reply: undefined };
+  /**
+   * Resolves when every subscriber has every message from 0 to below `next`; rejects when one was lost (the last
+   * one: has not come within the time), doubled or overtaken.
+   */
+  readonly received: {
+    readonly argument: { readonly next: number; readonly timeoutMs: number };
+    readonly reply: undefined;
+  };
   /** Begins to note latencies, of this many deliveries. */
   readonly begin: { readonly argument: { readonly deliveries: number }; readonly reply: undefined };
   /** What was noted since. */

@@ -4,8 +4,6 @@ import type { LoadCalls } from "./calls.ts";
 import { sharedClock } from "./payload.ts";
 import { Subscriber } from "./subscriber.ts";
 
-/** How long the last subscriber may wait for a message that the others have. */
-const RECEIVE_TIMEOUT_MS = 10_000;
 /** So that the server's accept queue never overflows. */
 const CONNECTS_AT_ONCE = 50;
 
@@ -28,11 +26,11 @@ answerHarness<LoadCalls>({
     }
   },
 
-  received: async ({ next }) => {
+  received: async ({ next, timeoutMs }) => {
     const wanted = next * subscribers.length;
     if (!failure && deliveries < wanted) {
       const received = Promise.withResolvers<void>();
-      const timer = setTimeout(received.resolve, RECEIVE_TIMEOUT_MS);
+      const timer = setTimeout(received.resolve, timeoutMs);
       waiting = { deliveries: wanted, settle: received.resolve };
       await received.promise;
       clearTimeout(timer);
@@ -41,9 +39,7 @@ answerHarness<LoadCalls>({
     if (failure) throw failure;
     const behind = subscribers.find((subscriber) => subscriber.received < next);
     if (behind) {
-      throw new Error(
-        `${behind.name} has ${behind.received} of ${next} messages after ${RECEIVE_TIMEOUT_MS} ms`,
-      );
+      throw new Error(`${behind.name} has ${behind.received} of ${next} messages after ${timeoutMs} ms`);
     }
     if (deliveries > wanted) throw new Error(`${deliveries - wanted} deliveries came that nobody published`);
   },
