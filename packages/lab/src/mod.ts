@@ -1,1 +1,14 @@
-export {};
+export type { LabErrorCode } from "./errors.ts";
+export { LAB_ERRORS, LabError } from "./errors.ts";
+export type { LabEvent } from "./events.ts";
+export type { LabFinding, LabFindingCode } from "./finding.ts";
+export { LAB_FINDINGS } from "./finding.ts";
+export type { BuiltInImage } from "./images.ts";
+export { COMMAND_ANNOTATION } from "./images.ts";
+export type { Lab, Listener } from "./lab.ts";
+export { startLab } from "./lab.ts";
+export type { LabOptions } from "./options.ts";
+export { DEFAULTS } from "./options.ts";
+export type { PodStatus } from "./pod.ts";
+export type { PodNetwork } from "./pod-addresses.ts";
+export type { PodExit } from "./pod-process.ts";

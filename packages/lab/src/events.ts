@@ -1,0 +1,28 @@
+import type { IngressEvent } from "@holdfast/ingress";
+import type { LabFinding } from "./finding.ts";
+import type { PodStatus } from "./pod.ts";
+import type { PodExit } from "./pod-process.ts";
+
+/** What happens in a lab, in the order it happens. */
+export type LabEvent =
+  /** About the manifests: never an error, for those refuse the lab as a whole. */
+  | { readonly type: "finding"; readonly finding: LabFinding }
+  | { readonly type: "pod"; readonly state: "started" | "ready"; readonly pod: PodStatus }
+  /** The program ended; it is started again in `restartInMs`, or no more where that is absent. */
+  | {
+      readonly type: "pod";
+      readonly state: "exited";
+      readonly pod: PodStatus;
+      readonly exit: PodExit;
+      readonly restartInMs?: number;
+    }
+  /** The time for getting ready is over and this pod is not; it runs on. */
+  | { readonly type: "pod"; readonly state: "late"; readonly pod: PodStatus; readonly waitedMs: number }
+  /** A line that a pod's program wrote. */
+  | {
+      readonly type: "log";
+      readonly pod: string;
+      readonly stream: "stdout" | "stderr";
+      readonly line: string;
+    }
+  | { readonly type: "ingress"; readonly event: IngressEvent };
