@@ -1,4 +1,9 @@
-export type { Finding } from "./finding.ts";
+export type { Pod, PodPort } from "./endpoints.ts";
+export { endpointsOf } from "./endpoints.ts";
+export type { Finding, FindingCode, Severity } from "./finding.ts";
+export { FINDINGS, printable } from "./finding.ts";
+export type { Mend } from "./mend.ts";
+export { mend } from "./mend.ts";
 export type {
   Affinity,
   BackendService,
@@ -31,3 +36,7 @@ export type {
   ServiceSpec,
   TextPosition,
 } from "./objects.ts";
+export { formatPosition, nameOf } from "./objects.ts";
+export type { Translation } from "./translate.ts";
+export { translate } from "./translate.ts";
+export { UrlMapMatcher } from "./url-map-matcher.ts";

@@ -20,11 +20,27 @@ export interface ObjectSource {
   locate(path: readonly (string | number)[]): TextPosition;
 }
 
+/** `file:line:column`, as editors and terminals understand it; what is not known is left out. */
+export function formatPosition(at: {
+  readonly file: string;
+  readonly line?: number;
+  readonly column?: number;
+}): string {
+  if (at.line === undefined) return at.file;
+  return at.column === undefined ? `${at.file}:${at.line}` : `${at.file}:${at.line}:${at.column}`;
+}
+
 export interface ObjectMeta {
   readonly name: string;
+  /** `default` where the manifest names none; empty for a Namespace, which lives in no namespace. */
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** `namespace/name`, by which objects of a kind refer to each other. */
+export function nameOf(object: { readonly metadata: ObjectMeta }): string {
+  return `${object.metadata.namespace}/${object.metadata.name}`;
 }
 
 interface Base<Kind extends string, Spec> {
@@ -66,7 +82,11 @@ export interface Container {
   readonly env: readonly EnvVar[];
 }
 
-/** A container's environment variable: a literal, a downward-API field, or a source that lives outside the manifests. */
+/**
+ * A container's environment variable: a literal, a downward-API field, or a source that lives outside the manifests.
+ * `from` is `name/key` of the Secret or ConfigMap, or the resource's name. An `envFrom` is a reference whose name is
+ * its prefix and `*`, and whose `from` has no key: it stands for every key of its source.
+ */
 export type EnvVar =
   | { readonly type: "value"; readonly name: string; readonly value: string }
   | { readonly type: "field"; readonly name: string; readonly fieldPath: string }
@@ -90,6 +110,7 @@ export interface ServicePort {
   readonly port: number;
   /** A containerPort's number or name; default: the same as `port`. */
   readonly targetPort: number | string;
+  readonly protocol: "TCP" | "UDP" | "SCTP";
 }
 
 export interface BackendConfigSpec {

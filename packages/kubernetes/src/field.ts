@@ -1,0 +1,76 @@
+import { z } from "zod";
+
+/**
+ * The building blocks of the schemas. Each one's error says what was wanted, as words that complete "expected …".
+ * Kubernetes takes null for "not set", and so do these; unknown fields pass, since manifests have many that are of
+ * no concern here.
+ */
+
+export const text = z.string({ error: "a text" });
+export const name = dnsName("a name of lower-case letters, digits, - and .");
+export const port = wholeNumber(1, 65_535, "a port number from 1 to 65535");
+/** A port's number or its name, such as a `targetPort`. */
+export const portOrName = z.union([port, z.string().min(1).max(63)], {
+  error: "a port number from 1 to 65535, or a port's name",
+});
+
+export function wholeNumber(min: number, max: number, wanted: string) {
+  return z.int({ error: wanted }).min(min, { error: wanted }).max(max, { error: wanted });
+}
+
+/** Any whole number that JavaScript holds exactly; who uses it checks its range. */
+export function anyWholeNumber() {
+  return z.int({ error: "a whole number" });
+}
+
+/** Absent and null alike become undefined. */
+export function optional<Schema extends z.ZodType>(schema: Schema) {
+  return schema.nullish().transform((value): z.output<Schema> | undefined => value ?? undefined);
+}
+
+export function fields<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.object(shape, { error: "a mapping" });
+}
+
+export function list<Schema extends z.ZodType>(schema: Schema) {
+  return optional(z.array(schema, { error: "a list" })).transform((value): z.output<Schema>[] => value ?? []);
+}
+
+/** A required text out of a few. */
+export function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
+  return z.enum(values, { error: `one of ${values.join(", ")}` });
+}
+
+/** Labels, annotations, selectors: texts by texts. Any key is safe, as an own property of the result. */
+export const texts = z.unknown().optional().transform((value, context): Readonly<Record<string, string>> => {
+  if (value === null || value === undefined) return {};
+  if (typeof value !== "object" || Array.isArray(value)) {
+    context.addIssue({ code: "custom", message: "a mapping of texts" });
+    return z.NEVER;
+  }
+  const entries: [string, string][] = [];
+  for (const [key, one] of Object.entries(value)) {
+    if (typeof one === "string") entries.push([key, one]);
+    else if (one === null) entries.push([key, ""]);
+    else context.addIssue({ code: "custom", message: "a text", path: [key] });
+  }
+  return Object.fromEntries(entries);
+});
+
+const LABELS = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+
+/**
+ * A host of an Ingress rule, empty for any. Kubernetes takes no port and no upper case, and a star only as the first
+ * label.
+ */
+export const host = z
+  .string({ error: "a text" })
+  .max(253, { error: "a host name of at most 253 characters" })
+  .regex(new RegExp(`^((\\*\\.)?${LABELS})?$`), { error: 'a lower-case host name, or "*." and one' });
+
+function dnsName(wanted: string) {
+  return z
+    .string({ error: wanted })
+    .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, { error: wanted })
+    .max(253, { error: `${wanted}, at most 253` });
+}

@@ -1,0 +1,102 @@
+import type { IngressBackend, IngressPath, IngressRule, IngressSpec } from "@holdfast/routing";
+import type { z } from "zod";
+import { fields, host, list, optional, port, portOrName, text } from "./field.ts";
+
+const backendV1 = fields({
+  service: optional(
+    fields({
+      name: text,
+      port: optional(fields({ name: optional(text), number: optional(port) })),
+    }),
+  ),
+}).transform(({ service }): IngressBackend => {
+  if (service === undefined) return {};
+  const { name: portName, number } = service.port ?? {};
+  return {
+    service: {
+      name: service.name,
+      port: {
+        ...(portName === undefined || portName === "" ? {} : { name: portName }),
+        ...(number === undefined ? {} : { number }),
+      },
+    },
+  };
+});
+
+const backendV1beta1 = fields({
+  serviceName: optional(text),
+  servicePort: optional(portOrName),
+}).transform(({ serviceName, servicePort }): IngressBackend => {
+  if (serviceName === undefined) return {};
+  if (servicePort === undefined) return { service: { name: serviceName, port: {} } };
+  return {
+    service: {
+      name: serviceName,
+      port: typeof servicePort === "number" ? { number: servicePort } : { name: servicePort },
+    },
+  };
+});
+
+function rules(backend: z.ZodType<IngressBackend>) {
+  const path = fields({ path: optional(text), pathType: optional(text), backend }).transform(
+    ({ path, pathType, backend }): IngressPath => ({
+      ...(path === undefined ? {} : { path }),
+      ...(pathType === undefined ? {} : { pathType }),
+      backend,
+    }),
+  );
+  return list(
+    fields({ host: optional(host), http: optional(fields({ paths: list(path) })) }).transform(
+      ({ host, http }): IngressRule => ({
+        ...(host === undefined || host === "" ? {} : { host }),
+        ...(http === undefined ? {} : { paths: http.paths }),
+      }),
+    ),
+  );
+}
+
+function spec(
+  ingressClassName: string | undefined,
+  defaultBackend: IngressBackend | undefined,
+  rules: IngressRule[],
+): IngressSpec {
+  return {
+    ...(ingressClassName === undefined ? {} : { ingressClassName }),
+    ...(defaultBackend === undefined ? {} : { defaultBackend }),
+    rules,
+  };
+}
+
+/** The spec of a `networking.k8s.io/v1` Ingress. */
+export const ingressSpecV1 = optional(
+  fields({
+    ingressClassName: optional(text),
+    defaultBackend: optional(backendV1),
+    rules: rules(backendV1),
+  }),
+).transform((value) => spec(value?.ingressClassName, value?.defaultBackend, value?.rules ?? []));
+
+/** The spec of a `v1beta1` Ingress of either group, in the shape of v1. */
+export const ingressSpecV1beta1 = optional(
+  fields({
+    ingressClassName: optional(text),
+    backend: optional(backendV1beta1),
+    rules: rules(backendV1beta1),
+  }),
+).transform((value) => spec(value?.ingressClassName, value?.backend, value?.rules ?? []));
+
+/** Where a field of the v1 shape is written in a v1beta1 manifest. */
+export function pathInV1beta1(path: readonly (string | number)[]): (string | number)[] {
+  const written: (string | number)[] = [];
+  for (const [index, key] of path.entries()) {
+    const parent = path[index - 1];
+    if (key === "defaultBackend" && parent === "spec") written.push("backend");
+    else if (key === "service" && (parent === "backend" || parent === "defaultBackend")) {
+      const field = path[index + 1];
+      if (field === "name") written.push("serviceName");
+      else if (field === "port") written.push("servicePort");
+      break;
+    } else written.push(key);
+  }
+  return written;
+}

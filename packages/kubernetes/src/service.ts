@@ -1,0 +1,29 @@
+import type { ServiceSpec } from "@holdfast/routing";
+import { fields, list, oneOf, optional, port, portOrName, text, texts } from "./field.ts";
+
+const servicePort = fields({
+  name: optional(text),
+  port,
+  targetPort: optional(portOrName),
+  protocol: optional(oneOf(["TCP", "UDP", "SCTP"])),
+}).transform(({ name, port, targetPort, protocol }) => ({
+  ...(name === undefined ? {} : { name }),
+  port,
+  targetPort: targetPort ?? port,
+  protocol: protocol ?? ("TCP" as const),
+}));
+
+/** The spec of a `v1` Service, with Kubernetes' defaults. */
+export const serviceSpec = fields({
+  type: optional(oneOf(["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"])),
+  selector: texts,
+  ports: list(servicePort),
+  sessionAffinity: optional(oneOf(["None", "ClientIP"])),
+}).transform(
+  ({ type, selector, ports, sessionAffinity }): ServiceSpec => ({
+    type: type ?? "ClusterIP",
+    selector,
+    ports,
+    ...(sessionAffinity === undefined ? {} : { sessionAffinity }),
+  }),
+);

@@ -1,0 +1,46 @@
+import type { BackendService, Endpoint } from "./model.ts";
+
+/** A running pod, as far as a balancer cares. */
+export interface Pod {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly address: string;
+  readonly ports: readonly PodPort[];
+  readonly healthy: boolean;
+}
+
+export interface PodPort {
+  readonly name?: string;
+  /** The number in the manifest. */
+  readonly containerPort: number;
+  /** Where the pod really listens: another number where all pods have to share one address. */
+  readonly port: number;
+}
+
+/**
+ * The pods behind a backend service, each with the port that its `targetPort` means there. As in Kubernetes, an
+ * empty selector selects no pod, a number needs no declaration by the container, and a name does.
+ */
+export function endpointsOf(
+  backendService: Pick<BackendService, "namespace" | "selector" | "targetPort">,
+  pods: readonly Pod[],
+): Endpoint[] {
+  const selector = Object.entries(backendService.selector);
+  if (selector.length === 0) return [];
+  const endpoints: Endpoint[] = [];
+  for (const pod of pods) {
+    if (pod.namespace !== backendService.namespace) continue;
+    if (!selector.every(([key, value]) => Object.hasOwn(pod.labels, key) && pod.labels[key] === value))
+      continue;
+    const port = listeningPort(pod, backendService.targetPort);
+    if (port === undefined) continue;
+    endpoints.push({ address: pod.address, port, pod: pod.name, healthy: pod.healthy });
+  }
+  return endpoints;
+}
+
+function listeningPort(pod: Pod, targetPort: number | string): number | undefined {
+  if (typeof targetPort === "string") return pod.ports.find(({ name }) => name === targetPort)?.port;
+  return pod.ports.find(({ containerPort }) => containerPort === targetPort)?.port ?? targetPort;
+}
