@@ -132,6 +132,11 @@ class RunningLab implements Lab {
     const { host, port } = this.#options;
     for (const [index, { name }] of this.model.loadBalancers.entries()) {
       const wanted = port === 0 ? 0 : port + index;
+      if (wanted > 65_535) {
+        throw new LabError("LISTEN_FAILED", `Ingress ${name}: there is no port ${wanted}`, {
+          fix: `choose a lower --port: ${this.model.loadBalancers.length} Ingresses need one each, from it upwards`,
+        });
+      }
       try {
         const bound = await this.#ingress.listen({ loadBalancer: name, host, port: wanted });
         this.listeners.push({ loadBalancer: name, ...bound });

@@ -55,7 +55,7 @@ export class PodProcess {
     });
     this.#child.once("exit", (code, signal) => this.#end({ code, signal }));
     if (options.command.type === "shell") this.#handStart(options.command.command);
-    else if (this.#child.pid !== undefined) options.onStarted(this.#child.pid);
+    else this.#child.once("spawn", () => options.onStarted(this.#child.pid ?? 0));
   }
 
   /** Sends a signal to the program and to all that it has started. */

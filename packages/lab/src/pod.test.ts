@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { isRunning, request } from "../test/processes.ts";
+import { groupOf, isRunning, request } from "../test/processes.ts";
 import type { LabEvent } from "./events.ts";
 import type { PodCommand } from "./images.ts";
 import { Pod } from "./pod.ts";
@@ -51,8 +51,7 @@ async function startPod(command: PodCommand, graceMs = 1000) {
 const FAMILY = `${JSON.stringify(process.execPath)} -e '
   const child = require("node:child_process").spawn("sleep", ["600"], { stdio: "ignore" });
   console.log(process.pid, child.pid);
-  require("node:http").createServer((q, r) => r.end("hi")).listen(process.env.PORT, process.env.POD_IP);
-'`;
+  require("node:http").createServer((q, r) => r.end("hi")).listen(process.env.PORT, process.env.POD_IP);'`;
 
 /** A shell that shrugs off SIGTERM. */
 const STUBBORN = `trap '' TERM; echo up $$; while :; do sleep 0.1; done`;
@@ -74,7 +73,7 @@ describe.each<[string, PodCommand]>([
     const before = pod.status();
     process.kill(before.pid ?? 0, "SIGKILL");
     await vi.waitFor(() => expect(exits()).toHaveLength(1), wait);
-    expect(pod.ready || exits()).toMatchObject([{ exit: { signal: "SIGKILL" }, restartInMs: 200 }]);
+    expect(exits()).toMatchObject([{ pod: { ready: false }, exit: { signal: "SIGKILL" }, restartInMs: 200 }]);
     await ready();
     expect((await request(url)).body).toBe("web-1");
     expect(pod.status()).toMatchObject({ name: before.name, address: before.address, restarts: 1 });
@@ -109,10 +108,17 @@ test("reports a command that can't be started at all", async () => {
 test("takes the processes that a command started with it when it dies", async () => {
   const { pod, ready, lines } = await startPod({ type: "shell", command: FAMILY });
   await ready();
-  const [program = 0, child = 0] = (lines()[0] ?? "").split(" ").map(Number);
-  expect(pod.status().pid).toBe(program);
-  process.kill(program, "SIGKILL");
-  await vi.waitFor(() => expect(isRunning(child)).toBe(false), wait);
+  const pids = (lines()[0] ?? "").split(" ").map(Number);
+  process.kill(pod.status().pid ?? 0, "SIGKILL");
+  await vi.waitFor(() => expect(pids.filter(isRunning)).toEqual([]), wait);
+});
+
+test("takes its command with it when the process that watches over it is killed", async () => {
+  const { ready, lines } = await startPod({ type: "shell", command: FAMILY });
+  await ready();
+  const pids = (lines()[0] ?? "").split(" ").map(Number);
+  process.kill(groupOf(pids[0] ?? 0), "SIGKILL");
+  await vi.waitFor(() => expect(pids.filter(isRunning)).toEqual([]), wait);
 });
 
 test("takes the processes that a command started with it when it is closed", async () => {

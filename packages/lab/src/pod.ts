@@ -14,7 +14,7 @@ export interface PodStatus {
   readonly address: string;
   /** The port that is given to its program as `PORT`. */
   readonly port: number;
-  /** The program's process, while there is one. */
+  /** The program's process, while there is one; of a shell command that of the shell, whose end is the pod's. */
   readonly pid?: number;
   readonly ready: boolean;
   /** How often the program was started again. */

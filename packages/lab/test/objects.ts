@@ -36,17 +36,16 @@ export function deployment(
   };
 }
 
-export function service(name: string, targetPort: number | string): Service {
+/** A Service with a NEG, and with the BackendConfig of this name where one is given. */
+export function service(name: string, targetPort: number | string, config?: string): Service {
+  const neg = { "cloud.google.com/neg": '{"ingress": true}' };
+  const annotations = config
+    ? { ...neg, "cloud.google.com/backend-config": JSON.stringify({ default: config }) }
+    : neg;
   return {
     kind: "Service",
     apiVersion: "v1",
-    metadata: {
-      ...meta(name),
-      annotations: {
-        "cloud.google.com/neg": '{"ingress": true}',
-        "cloud.google.com/backend-config": JSON.stringify({ default: name }),
-      },
-    },
+    metadata: { ...meta(name), annotations },
     spec: { type: "ClusterIP", selector: { app: name }, ports: [{ protocol: "TCP", port: 80, targetPort }] },
     source: source(),
   };

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { get } from "node:http";
 
@@ -14,6 +15,11 @@ export function isRunning(pid: number): boolean {
     // No /proc on this system, or gone in between.
     return process.platform !== "linux";
   }
+}
+
+/** The process that leads a process's group. */
+export function groupOf(pid: number): number {
+  return Number(execFileSync("ps", ["-o", "pgid=", "-p", String(pid)], { encoding: "utf8" }));
 }
 
 export interface Answer {
