@@ -1,5 +1,5 @@
 import type { BackendConfigSpec } from "@holdfast/routing";
-import { anyWholeNumber, fields, optional, text } from "./field.ts";
+import { anyWholeNumber, fields, optional, string } from "./field.ts";
 
 /**
  * The spec of a BackendConfig, `cloud.google.com/v1` and `v1beta1` alike. Types only: as with GKE's own schema, a
@@ -8,7 +8,7 @@ import { anyWholeNumber, fields, optional, text } from "./field.ts";
 export const backendConfigSpec = optional(
   fields({
     sessionAffinity: optional(
-      fields({ affinityType: optional(text), affinityCookieTtlSec: optional(anyWholeNumber()) }).transform(
+      fields({ affinityType: optional(string), affinityCookieTtlSec: optional(anyWholeNumber()) }).transform(
         present,
       ),
     ),

@@ -1,19 +1,19 @@
 import type { Container, DeploymentSpec, EnvVar } from "@holdfast/routing";
 import { z } from "zod";
-import { fields, list, name, optional, port, text, texts, wholeNumber } from "./field.ts";
+import { fields, list, name, optional, port, string, strings, wholeNumber } from "./field.ts";
 
-const keyRef = optional(fields({ name: text, key: text }));
-const sourceRef = optional(fields({ name: text }));
+const keyRef = optional(fields({ name: string, key: string }));
+const sourceRef = optional(fields({ name: string }));
 const valueFrom = optional(
   fields({
-    fieldRef: optional(fields({ fieldPath: text })),
-    resourceFieldRef: optional(fields({ resource: text })),
+    fieldRef: optional(fields({ fieldPath: string })),
+    resourceFieldRef: optional(fields({ resource: string })),
     secretKeyRef: keyRef,
     configMapKeyRef: keyRef,
   }),
 );
 
-const envVar = fields({ name: text, value: optional(text), valueFrom }).transform(
+const envVar = fields({ name: string, value: optional(string), valueFrom }).transform(
   ({ name, value, valueFrom }, context): EnvVar => {
     if (valueFrom === undefined) return { type: "value", name, value: value ?? "" };
     const { fieldRef, resourceFieldRef, secretKeyRef, configMapKeyRef } = valueFrom;
@@ -32,7 +32,7 @@ const envVar = fields({ name: text, value: optional(text), valueFrom }).transfor
 );
 
 const envFrom = fields({
-  prefix: optional(text),
+  prefix: optional(string),
   secretRef: sourceRef,
   configMapRef: sourceRef,
 }).transform(({ prefix, secretRef, configMapRef }, context): EnvVar => {
@@ -49,11 +49,11 @@ function reference(name: string, kind: "Secret" | "ConfigMap" | "resource", from
 
 const container = fields({
   name,
-  image: text.min(1, { error: "an image" }),
-  command: optional(list(text)),
-  args: optional(list(text)),
+  image: string.min(1, { error: "an image" }),
+  command: optional(list(string)),
+  args: optional(list(string)),
   ports: list(
-    fields({ name: optional(text), containerPort: port }).transform(({ name, containerPort }) =>
+    fields({ name: optional(string), containerPort: port }).transform(({ name, containerPort }) =>
       name === undefined ? { containerPort } : { name, containerPort },
     ),
   ),
@@ -70,7 +70,7 @@ const container = fields({
 );
 
 const podSpec = fields({
-  serviceAccountName: optional(text),
+  serviceAccountName: optional(string),
   terminationGracePeriodSeconds: optional(
     wholeNumber(0, Number.MAX_SAFE_INTEGER, "a number of seconds from 0"),
   ),
@@ -80,14 +80,14 @@ const podSpec = fields({
   path: ["containers"],
 });
 
-const podMetadata = optional(fields({ labels: texts, annotations: texts })).transform(
+const podMetadata = optional(fields({ labels: strings, annotations: strings })).transform(
   (value) => value ?? { labels: {}, annotations: {} },
 );
 
 /** The spec of an `apps/v1` Deployment, with Kubernetes' defaults. */
 export const deploymentSpec = fields({
   replicas: optional(wholeNumber(0, 100_000, "a whole number from 0")).transform((value) => value ?? 1),
-  selector: fields({ matchLabels: texts }),
+  selector: fields({ matchLabels: strings }),
   template: fields({ metadata: podMetadata, spec: podSpec }),
 }).transform(({ replicas, selector, template }, context): DeploymentSpec => {
   const { labels, annotations } = template.metadata;

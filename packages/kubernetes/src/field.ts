@@ -6,8 +6,8 @@ import { z } from "zod";
  * no concern here.
  */
 
-export const text = z.string({ error: "a text" });
-export const name = dnsName("a name of lower-case letters, digits, - and .");
+export const string = z.string({ error: "a string" });
+export const name = dnsName("a name made of a-z, 0-9, dots and dashes");
 export const port = wholeNumber(1, 65_535, "a port number from 1 to 65535");
 /** A port's number or its name, such as a `targetPort`. */
 export const portOrName = z.union([port, z.string().min(1).max(63)], {
@@ -36,26 +36,29 @@ export function list<Schema extends z.ZodType>(schema: Schema) {
   return optional(z.array(schema, { error: "a list" })).transform((value): z.output<Schema>[] => value ?? []);
 }
 
-/** A required text out of a few. */
+/** A string out of a few. */
 export function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
   return z.enum(values, { error: `one of ${values.join(", ")}` });
 }
 
-/** Labels, annotations, selectors: texts by texts. Any key is safe, as an own property of the result. */
-export const texts = z.unknown().optional().transform((value, context): Readonly<Record<string, string>> => {
-  if (value === null || value === undefined) return {};
-  if (typeof value !== "object" || Array.isArray(value)) {
-    context.addIssue({ code: "custom", message: "a mapping of texts" });
-    return z.NEVER;
-  }
-  const entries: [string, string][] = [];
-  for (const [key, one] of Object.entries(value)) {
-    if (typeof one === "string") entries.push([key, one]);
-    else if (one === null) entries.push([key, ""]);
-    else context.addIssue({ code: "custom", message: "a text", path: [key] });
-  }
-  return Object.fromEntries(entries);
-});
+/** Labels, annotations, selectors: strings by strings. Any key is safe, as an own property of the result. */
+export const strings = z
+  .unknown()
+  .optional()
+  .transform((value, context): Readonly<Record<string, string>> => {
+    if (value === null || value === undefined) return {};
+    if (typeof value !== "object" || Array.isArray(value)) {
+      context.addIssue({ code: "custom", message: "a mapping of strings" });
+      return z.NEVER;
+    }
+    const entries: [string, string][] = [];
+    for (const [key, one] of Object.entries(value)) {
+      if (typeof one === "string") entries.push([key, one]);
+      else if (one === null) entries.push([key, ""]);
+      else context.addIssue({ code: "custom", message: "a string", path: [key] });
+    }
+    return Object.fromEntries(entries);
+  });
 
 const LABELS = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 
@@ -64,7 +67,7 @@ const LABELS = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*
  * label.
  */
 export const host = z
-  .string({ error: "a text" })
+  .string({ error: "a string" })
   .max(253, { error: "a host name of at most 253 characters" })
   .regex(new RegExp(`^((\\*\\.)?${LABELS})?$`), { error: 'a lower-case host name, or "*." and one' });
 

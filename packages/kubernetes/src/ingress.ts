@@ -1,12 +1,12 @@
 import type { IngressBackend, IngressPath, IngressRule, IngressSpec } from "@holdfast/routing";
 import type { z } from "zod";
-import { fields, host, list, optional, port, portOrName, text } from "./field.ts";
+import { fields, host, list, optional, port, portOrName, string } from "./field.ts";
 
 const backendV1 = fields({
   service: optional(
     fields({
-      name: text,
-      port: optional(fields({ name: optional(text), number: optional(port) })),
+      name: string,
+      port: optional(fields({ name: optional(string), number: optional(port) })),
     }),
   ),
 }).transform(({ service }): IngressBackend => {
@@ -24,7 +24,7 @@ const backendV1 = fields({
 });
 
 const backendV1beta1 = fields({
-  serviceName: optional(text),
+  serviceName: optional(string),
   servicePort: optional(portOrName),
 }).transform(({ serviceName, servicePort }): IngressBackend => {
   if (serviceName === undefined) return {};
@@ -38,7 +38,7 @@ const backendV1beta1 = fields({
 });
 
 function rules(backend: z.ZodType<IngressBackend>) {
-  const path = fields({ path: optional(text), pathType: optional(text), backend }).transform(
+  const path = fields({ path: optional(string), pathType: optional(string), backend }).transform(
     ({ path, pathType, backend }): IngressPath => ({
       ...(path === undefined ? {} : { path }),
       ...(pathType === undefined ? {} : { pathType }),
@@ -70,7 +70,7 @@ function spec(
 /** The spec of a `networking.k8s.io/v1` Ingress. */
 export const ingressSpecV1 = optional(
   fields({
-    ingressClassName: optional(text),
+    ingressClassName: optional(string),
     defaultBackend: optional(backendV1),
     rules: rules(backendV1),
   }),
@@ -79,7 +79,7 @@ export const ingressSpecV1 = optional(
 /** The spec of a `v1beta1` Ingress of either group, in the shape of v1. */
 export const ingressSpecV1beta1 = optional(
   fields({
-    ingressClassName: optional(text),
+    ingressClassName: optional(string),
     backend: optional(backendV1beta1),
     rules: rules(backendV1beta1),
   }),

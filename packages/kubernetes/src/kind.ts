@@ -40,7 +40,10 @@ function reader<Metadata extends z.ZodType, Spec extends z.ZodType>(
   };
 }
 
-const anySpec = z.unknown().optional().transform(() => ({}));
+const anySpec = z
+  .unknown()
+  .optional()
+  .transform(() => ({}));
 const backendConfig = reader("BackendConfig", metadata, backendConfigSpec);
 const ingressV1beta1 = reader("Ingress", metadata, ingressSpecV1beta1, pathInV1beta1);
 

@@ -31,8 +31,13 @@ const MAX_FIELD_PROBLEMS = 20;
 export class Manifests {
   readonly objects: KubernetesObject[] = [];
   readonly passedOver: PassedOver[] = [];
-  readonly problems: Problem[] = [];
+  readonly #problems: Problem[];
   readonly #places = new Map<string, TextPosition>();
+
+  /** @param problems where to report */
+  constructor(problems: Problem[]) {
+    this.#problems = problems;
+  }
 
   add(document: YamlDocument): void {
     if (document.value !== undefined) this.#addValue(document, document.value, [], undefined, 0);
@@ -47,7 +52,7 @@ export class Manifests {
   ): void {
     const at = document.locate(path);
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      this.problems.push(problem("NOT_KUBERNETES", at, `not a Kubernetes object: ${describe(value)}`));
+      this.#problems.push(problem("NOT_KUBERNETES", at, `not a Kubernetes object: ${describe(value)}`));
       return;
     }
     const {
@@ -57,7 +62,7 @@ export class Manifests {
     } = value as Record<string, unknown>;
     const missing = [isName(apiVersion) ? "" : "apiVersion", isName(kind) ? "" : "kind"].filter(Boolean);
     if (!isName(apiVersion) || !isName(kind)) {
-      this.problems.push(
+      this.#problems.push(
         problem("NOT_KUBERNETES", at, `not a Kubernetes object: no ${missing.join(" and no ")}`),
       );
       return;
@@ -89,7 +94,7 @@ export class Manifests {
     if (found.type === "version") {
       const message = `${what}: apiVersion ${apiVersion} of kind ${kind} is not supported`;
       const fix = `Write apiVersion: ${found.supported.join(" or ")}.`;
-      this.problems.push(
+      this.#problems.push(
         problem("VERSION_UNSUPPORTED", document.locate([...path, "apiVersion"]), message, fix),
       );
       return;
@@ -102,7 +107,7 @@ export class Manifests {
     };
     const result = reader.read(apiVersion, value, source);
     if (result.ok) this.#keep(result.object, at);
-    else this.problems.push(...fieldProblems(document, value, path, what, result.error));
+    else this.#problems.push(...fieldProblems(document, value, path, what, result.error));
   }
 
   #keep(object: KubernetesObject, at: TextPosition): void {
@@ -111,7 +116,7 @@ export class Manifests {
     const earlier = this.#places.get(what);
     if (earlier !== undefined) {
       const message = `${what} is there already, at ${formatPosition(earlier)}`;
-      this.problems.push(problem("DUPLICATE_OBJECT", at, message));
+      this.#problems.push(problem("DUPLICATE_OBJECT", at, message));
       return;
     }
     this.#places.set(what, at);
@@ -145,8 +150,8 @@ function fieldFix(field: Path, wanted: string, got: unknown): string {
   if (typeof got === "string" && /number/.test(wanted) && /^-?[0-9]{1,15}$/.test(got)) {
     return `Write ${name}: ${got}, without quotes.`;
   }
-  if ((typeof got === "number" || typeof got === "boolean") && wanted.startsWith("a text")) {
-    return `Write the value of ${name} in quotes.`;
+  if ((typeof got === "number" || typeof got === "boolean") && wanted === "a string") {
+    return "Put it in quotes.";
   }
   return `Write ${wanted}.`;
 }
@@ -176,7 +181,7 @@ function describe(value: unknown): string {
   if (value === undefined || value === null) return "nothing";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "string") {
-    return `the text ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`;
+    return `the string ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`;
   }
   return typeof value === "object" ? "a mapping" : `the ${typeof value} ${String(value)}`;
 }

@@ -54,6 +54,10 @@ export const PROBLEMS = {
       "There are more files, or more bytes in all, than the limit (1,000 files, 64 MiB unless set otherwise).",
     fix: "Name the files or folders that hold the manifests.",
   },
+  TOO_MANY_PROBLEMS: {
+    meaning: "The file has more problems than are shown (100).",
+    fix: "Correct those shown first.",
+  },
   VERSION_UNSUPPORTED: {
     meaning: "The kind is one that Holdfast reads, in an API version that it doesn't.",
     fix: "Write one of the versions named.",

@@ -26,11 +26,13 @@ const DEFAULTS: Required<ReadManifestsOptions> & SourceLimits = {
   maxTotalBytes: 64 * 1_024 * 1_024,
 };
 
+const MAX_FILE_PROBLEMS = 100;
+
 export interface ReadManifests {
   /** In the order of the texts; every object of them that has no problem. */
   readonly objects: readonly KubernetesObject[];
   readonly passedOver: readonly PassedOver[];
-  /** Whoever means to run the objects should refuse to when there is any. */
+  /** By file and line. Whoever means to run the objects should refuse to when there is any. */
   readonly problems: readonly Problem[];
   readonly mends: readonly Mend[];
 }
@@ -47,19 +49,18 @@ export async function readManifests(
   options: ReadManifestsOptions = {},
 ): Promise<ReadManifests> {
   const { stdin, mend, ...limits } = checkOptions(options);
-  const manifests = new Manifests();
-  const mends: Mend[] = [];
-  const source = new SourceReader(limits, stdin);
   const problems: Problem[] = [];
-  for await (const { file, text } of source.read(paths)) {
+  const mends: Mend[] = [];
+  const manifests = new Manifests(problems);
+  for await (const { file, text } of new SourceReader(limits, stdin, problems).read(paths)) {
     const mended = mend ? mendTabs(file, text) : { text, mends: [] };
-    mends.push(...mended.mends);
+    for (const one of mended.mends) mends.push(one);
     const yaml = readYaml(file, mended.text);
-    problems.push(...yaml.problems);
+    const before = problems.length;
+    for (const one of yaml.problems) problems.push(one);
     for (const document of yaml.documents) manifests.add(document);
+    for (const one of inOrder(file, problems.splice(before))) problems.push(one);
   }
-  problems.unshift(...source.problems);
-  problems.push(...manifests.problems);
   const { objects, passedOver } = manifests;
   if (objects.length === 0 && problems.length === 0) {
     problems.push(
@@ -67,6 +68,14 @@ export async function readManifests(
     );
   }
   return { objects, passedOver, problems, mends };
+}
+
+/** A file's problems by line, and no more of them than a person would read. */
+function inOrder(file: string, problems: readonly Problem[]): Problem[] {
+  const sorted = problems.toSorted((a, b) => (a.at.line ?? 0) - (b.at.line ?? 0));
+  if (sorted.length <= MAX_FILE_PROBLEMS) return sorted;
+  const more = `${sorted.length - MAX_FILE_PROBLEMS} more problems in this file`;
+  return [...sorted.slice(0, MAX_FILE_PROBLEMS), problem("TOO_MANY_PROBLEMS", { file }, more)];
 }
 
 function checkOptions(options: ReadManifestsOptions): Required<ReadManifestsOptions> {

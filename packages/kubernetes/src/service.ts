@@ -1,8 +1,8 @@
 import type { ServiceSpec } from "@holdfast/routing";
-import { fields, list, oneOf, optional, port, portOrName, text, texts } from "./field.ts";
+import { fields, list, oneOf, optional, port, portOrName, string, strings } from "./field.ts";
 
 const servicePort = fields({
-  name: optional(text),
+  name: optional(string),
   port,
   targetPort: optional(portOrName),
   protocol: optional(oneOf(["TCP", "UDP", "SCTP"])),
@@ -16,7 +16,7 @@ const servicePort = fields({
 /** The spec of a `v1` Service, with Kubernetes' defaults. */
 export const serviceSpec = fields({
   type: optional(oneOf(["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"])),
-  selector: texts,
+  selector: strings,
   ports: list(servicePort),
   sessionAffinity: optional(oneOf(["None", "ClientIP"])),
 }).transform(

@@ -30,14 +30,16 @@ const MANIFEST = /\.(?:ya?ml|json)$/;
  * twice is read once.
  */
 export class SourceReader {
-  readonly problems: Problem[] = [];
+  readonly #problems: Problem[];
   readonly #limits: SourceLimits;
   readonly #stdin: string;
   readonly #seen = new Set<string>();
   #files = 0;
   #bytes = 0;
 
-  constructor(limits: SourceLimits, stdin: string) {
+  /** @param problems where to report */
+  constructor(limits: SourceLimits, stdin: string, problems: Problem[]) {
+    this.#problems = problems;
     this.#limits = limits;
     this.#stdin = stdin;
   }
@@ -129,7 +131,7 @@ export class SourceReader {
   }
 
   #report(code: ProblemCode, file: string, message: string): void {
-    this.problems.push(problem(code, { file }, message));
+    this.#problems.push(problem(code, { file }, message));
   }
 }
 

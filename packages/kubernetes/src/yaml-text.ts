@@ -46,12 +46,13 @@ export function readYaml(file: string, text: string): YamlText {
     const error = document.errors[0];
     if (error !== undefined) {
       const { code, message, offset, fix } = explain(error, text);
-      problems.push(problem(code, at(offset), message, fix));
+      problems.push(problem(code, at(offset), message, fix ?? templateFix(text, offset)));
       continue;
     }
     const result = yamlValue(document);
     if (!result.ok) {
-      problems.push(problem(result.code, at(result.offset), result.message));
+      const { code, message, offset } = result;
+      problems.push(problem(code, at(offset), message, templateFix(text, offset)));
       continue;
     }
     const start = document.contents?.range?.[0] ?? document.range?.[0] ?? 0;
@@ -117,17 +118,14 @@ function explain(
       fix: "Replace the tab by spaces (2 for each level, or as the lines around it have it), or let `--mend` do it in memory.",
     };
   }
+  return { code: "YAML_SYNTAX", message: `not valid YAML: ${error.message}`, offset };
+}
+
+/** The fix where the line looks like a template of Helm's or another, which is no YAML yet. */
+function templateFix(text: string, offset: number): string | undefined {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
-  const line = text.slice(start, start + 1_000).split("\n", 1)[0] ?? "";
-  const message = `not valid YAML: ${error.message}`;
-  return line.includes("{{")
-    ? {
-        code: "YAML_SYNTAX",
-        message,
-        offset,
-        fix: "This looks like a template: render it first (`helm template`).",
-      }
-    : { code: "YAML_SYNTAX", message, offset };
+  const [line = ""] = text.slice(start, start + 1_000).split("\n", 1);
+  return line.includes("{{") ? "This looks like a template: render it first (`helm template`)." : undefined;
 }
 
 /** The offset of the value at `path`, following aliases, or of the deepest node on the way to it. */

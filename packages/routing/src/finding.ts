@@ -219,9 +219,9 @@ export function finding(
 ): Finding {
   const { severity, fix } = FINDINGS[code];
   return {
-    ...about,
     code,
     severity,
+    ...about,
     message: printable(about.message),
     fix: printable(about.fix ?? fix),
   };
