@@ -1,0 +1,21 @@
+import { type Broker, openBroker, openEmbeddedBroker } from "@holdfast/broker";
+import type { BrokerClientConfig } from "./config.ts";
+import type { Log } from "./log.ts";
+
+/**
+ * The broker that a server is configured to use. A served one need not be there yet.
+ *
+ * @throws BrokerError as `openBroker` does
+ */
+export function openConfiguredBroker(config: BrokerClientConfig, log: Log): Broker {
+  if (config.broker === undefined) {
+    log.warn("HOLDFAST_BROKER is not set: this process has a broker of its own, and is alone with it");
+    return openEmbeddedBroker();
+  }
+  const broker = openBroker(config.broker);
+  broker.watch((status) => {
+    if (status.type === "available") log.info("the broker is available");
+    else log.error({ err: status.error }, "the broker is not available");
+  });
+  return broker;
+}

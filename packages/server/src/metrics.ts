@@ -1,0 +1,85 @@
+import type { Hub, HubCounters } from "@holdfast/hub";
+import type { BindingCounters } from "@holdfast/socketio";
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+
+/** A registry with what Node itself has to say: memory, processor time, event loop. */
+export function createRegistry(): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  return registry;
+}
+
+/** Exports what a socket server counts. The hub and the binding count in plain numbers; they are read when asked for. */
+export function exportCounters(registry: Registry, hub: Hub, binding: Readonly<BindingCounters>): void {
+  const { counters } = hub;
+  const gauge = (name: string, help: string, read: () => number) => {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+  const counter = (name: string, help: string, read: () => number) => {
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  };
+
+  gauge("holdfast_ready", "1 while a message that this node published to itself has come back lately.", () =>
+    hub.ready ? 1 : 0,
+  );
+  gauge("holdfast_connections", "Clients connected.", () => binding.connections);
+  gauge("holdfast_subscriptions", "Subscriptions, those under way included.", () => binding.subscriptions);
+  gauge("holdfast_channels", "Channels followed.", () => counters.channels);
+  counter(
+    "holdfast_entries_received_total",
+    "Entries that the broker delivered to this node.",
+    () => counters.entries,
+  );
+  counter("holdfast_entries_delivered_total", "Entries handed to live subscribers.", () => binding.delivered);
+  counter(
+    "holdfast_entries_caught_up_total",
+    "Entries handed to resuming subscribers.",
+    () => binding.caughtUp,
+  );
+  counter("holdfast_entries_unreadable_total", "Entries that were no message.", () => binding.unreadable);
+  counter("holdfast_joins_total", "Subscribes without a cursor.", () => counters.joined);
+  counter("holdfast_subscribes_refused_total", "Subscribes answered with an error.", () => binding.refused);
+  counter(
+    "holdfast_clients_cut_off_total",
+    "Clients disconnected because they did not read.",
+    () => binding.cutOff,
+  );
+  counter("holdfast_log_reads_total", "Reads of the log.", () => counters.reads);
+  counter("holdfast_log_reads_shared_total", "Resumes that shared a read.", () => counters.sharedReads);
+  counter(
+    "holdfast_resets_total",
+    "Times that entries were lost to a followed channel.",
+    () => counters.resets,
+  );
+  counter("holdfast_broker_errors_total", "Calls that the broker rejected.", () => counters.brokerErrors);
+  exportResumes(registry, counters);
+}
+
+function exportResumes(registry: Registry, counters: Readonly<HubCounters>): void {
+  new Counter({
+    name: "holdfast_resumes_total",
+    help: "Subscribes with a cursor, by whether it could be continued from.",
+    labelNames: ["recovered"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc({ recovered: "true" }, counters.recovered);
+      this.inc({ recovered: "false" }, counters.refused);
+    },
+  });
+}
