@@ -1,0 +1,26 @@
+import { describe, expect, it } from "vitest";
+import { runCommand } from "../testing/command.ts";
+import { expectReportShape } from "../testing/report-shape.ts";
+
+interface Output {
+  readonly rows: readonly { readonly subject: string; readonly metric: string; readonly median: number }[];
+  readonly targets: readonly unknown[];
+}
+
+describe("fanout bench", () => {
+  it("measures every subject and prints one JSON object", async () => {
+    const { code, stdout, stderr } = await runCommand(
+      ...["fanout", "--json", "--runs", "1", "--clients", "5", "--messages", "20"],
+    );
+    expect(code, stderr).toBe(0);
+    const output = JSON.parse(stdout) as Output;
+    expectReportShape(output);
+    const cpu = output.rows.filter(({ metric }) => metric.startsWith("server CPU per delivery"));
+    expect(new Set(cpu.map(({ subject }) => subject))).toEqual(
+      new Set(["stock Socket.IO", "Holdfast", "ws loop"]),
+    );
+    expect(cpu).toHaveLength(6);
+    for (const { median } of cpu) expect(median).toBeGreaterThan(0);
+    expect(output.targets).toHaveLength(2);
+  });
+});

@@ -1,0 +1,24 @@
+import { describe, expect, it } from "vitest";
+import { runCommand } from "./testing/command.ts";
+
+describe("bench command", () => {
+  it("lists the benches and their options without a name", async () => {
+    const { code, stdout } = await runCommand();
+    expect(code).toBe(0);
+    expect(stdout).toContain("  fanout: ");
+    expect(stdout).toContain("--clients N");
+  });
+
+  it.each([
+    [["nothing"], 'there is no bench "nothing"; there are: fanout'],
+    [["--json", "fanout"], "the name of a bench comes first, before --json"],
+    [["fanout", "--runs", "0"], '--runs is a whole number from 1 to 1000, not "0"'],
+    [["fanout", "--clients", "1e9"], '--clients is a whole number from 1 to 15000, not "1e9"'],
+    [["fanout", "--colour", "red"], "Unknown option '--colour'"],
+  ])("refuses %j with exit code 2", async (args, message) => {
+    const { code, stdout, stderr } = await runCommand(...args);
+    expect(code).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toContain(message);
+  });
+});

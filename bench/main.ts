@@ -1,0 +1,100 @@
+import { parseArgs } from "node:util";
+import { type Bench, runBench } from "./harness.ts";
+import { formatReport } from "./report.ts";
+
+/** Every bench, by name: a new one is a folder and a line here. */
+const BENCHES: ReadonlyMap<string, () => Promise<Bench>> = new Map([
+  ["fanout", async () => (await import("./fanout/fanout.ts")).fanout],
+]);
+
+const DEFAULT_RUNS = 5;
+const MAX_RUNS = 1000;
+
+/** The command line was not understood: exit code 2, with what would be. */
+class UsageError extends Error {}
+
+async function main(args: readonly string[]): Promise<void> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "--help" || name === "-h") {
+    process.stdout.write(await describeBenches());
+    return;
+  }
+  if (name.startsWith("-")) throw new UsageError(`the name of a bench comes first, before ${name}`);
+  const load = BENCHES.get(name);
+  if (!load)
+    throw new UsageError(`there is no bench "${name}"; there are: ${[...BENCHES.keys()].join(", ")}`);
+  const bench = await load();
+  const { json, runs, values } = readOptions(bench, rest);
+  const report = await runBench(bench, {
+    runs,
+    values,
+    onProgress: (line) => process.stderr.write(`${line}\n`),
+  });
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report));
+}
+
+interface Options {
+  readonly json: boolean;
+  readonly runs: number;
+  readonly values: ReadonlyMap<string, number>;
+}
+
+function readOptions(bench: Bench, args: readonly string[]): Options {
+  const own = Object.entries(bench.options);
+  const values = parse(args, ["runs", ...own.map(([name]) => name)]);
+  const given = new Map<string, number>();
+  for (const [name, { max }] of own) {
+    const text = values[name];
+    if (typeof text === "string") given.set(name, wholeNumber(name, text, max));
+  }
+  return {
+    json: values.json === true,
+    runs: typeof values.runs === "string" ? wholeNumber("runs", values.runs, MAX_RUNS) : DEFAULT_RUNS,
+    values: given,
+  };
+}
+
+function parse(args: readonly string[], numbers: readonly string[]): Record<string, unknown> {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        json: { type: "boolean" },
+        ...Object.fromEntries(numbers.map((name) => [name, { type: "string" as const }])),
+      },
+    });
+    return values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+function wholeNumber(name: string, text: string, max: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= max) return value;
+  throw new UsageError(`--${name} is a whole number from 1 to ${max}, not "${text}"`);
+}
+
+async function describeBenches(): Promise<string> {
+  const lines = [
+    "Usage: npm run bench -- NAME [--json] [--runs N] [options of the bench]",
+    "",
+    "  --json     print one JSON object and nothing else on standard output",
+    `  --runs N   measure every subject N times (default ${DEFAULT_RUNS})`,
+    "",
+    "Benches:",
+  ];
+  for (const [name, load] of BENCHES) {
+    const bench = await load();
+    lines.push(`  ${name}: ${bench.summary}`, `    subjects: ${bench.subjects.join(", ")}`);
+    for (const [option, { summary, default: value }] of Object.entries(bench.options)) {
+      lines.push(`    --${option} N  ${summary} (default ${value})`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+});
