@@ -1,4 +1,12 @@
+export type { ConnectBrokerOptions } from "./connect.ts";
+export { connectBroker } from "./connect.ts";
 export { formatCursor, parseCursor } from "./cursor.ts";
+export type { EmbeddedBrokerOptions } from "./embedded.ts";
+export { openEmbeddedBroker } from "./embedded.ts";
+export type { BrokerErrorCode } from "./errors.ts";
+export { BrokerError } from "./errors.ts";
+export { isChannelName } from "./limits.ts";
+export { openBroker } from "./open.ts";
 export type {
   Broker,
   BrokerStatus,
@@ -13,3 +21,5 @@ export type {
   Subscription,
   Unrecoverable,
 } from "./port.ts";
+export type { ConnectionEnd, ServeBrokerOptions, ServedBroker } from "./serve.ts";
+export { serveBroker } from "./serve.ts";

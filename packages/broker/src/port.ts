@@ -21,26 +21,29 @@ export interface Broker {
    * Appends to a channel's log.
    *
    * @param data opaque bytes, at most the engine's entry limit (default 1 MiB).
-   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `ENTRY_TOO_LARGE`, `CHANNEL_INVALID`
+   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `ENTRY_TOO_LARGE`, `CHANNEL_INVALID`,
+   *   `CHANNEL_LIMIT`, `ENTRY_INVALID`, `IDEMPOTENCY_KEY_INVALID`, `RETENTION_INVALID`
    */
   publish(channel: string, data: Uint8Array, options?: PublishOptions): Promise<Published>;
 
   /**
    * Delivers a channel's entries from now on, until closed. The listener is called on the event loop and must
-   * neither block nor throw. Its first event is always `subscribed`, which it is given before this resolves.
+   * neither block nor throw; what it throws harms no other listener. Its first event is always `subscribed`, which it
+   * is given before this resolves. A channel has an epoch from its first use on, and offset 0 before its first entry.
    *
-   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `CHANNEL_INVALID`
+   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `CHANNEL_INVALID`, `CHANNEL_LIMIT`
    */
   subscribe(channel: string, listener: (event: ChannelEvent) => void): Promise<Subscription>;
 
   /**
    * Reads a channel's log forwards. The page and the head it reports are of one moment.
    *
-   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `CHANNEL_INVALID`
+   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `CHANNEL_INVALID`, `CHANNEL_LIMIT`,
+   *   `QUERY_INVALID`
    */
   history(channel: string, query: HistoryQuery): Promise<History>;
 
-  /** Whether the broker can be reached now, and each change of that from now on. */
+  /** Calls the listener at once with whether the broker can be reached, and with each change. @returns ends it. */
   watch(listener: (status: BrokerStatus) => void): () => void;
 
   /** Ends all subscriptions without an event. Idempotent; later calls reject with `BROKER_CLOSED`. */
@@ -50,7 +53,7 @@ export interface Broker {
 export interface PublishOptions {
   /**
    * A second publish to the same channel with the same key, for at least 5 minutes, appends nothing and is answered
-   * with the first one's position. At most 256 characters.
+   * with the first one's position. 1 to 256 characters.
    */
   readonly idempotencyKey?: string;
   /** How much of this channel's log is kept from now on. */
@@ -66,7 +69,10 @@ export interface Retention {
 export interface Published {
   readonly position: Position;
   readonly seq: number;
-  /** An earlier publish with the same idempotency key was accepted; this one appended nothing. */
+  /**
+   * An earlier publish with the same idempotency key was accepted; this one appended nothing. The earlier one may be
+   * this one's own first attempt, repeated by the engine because its answer was lost.
+   */
   readonly duplicate: boolean;
 }
 
@@ -110,11 +116,15 @@ export interface Subscription {
 export interface HistoryQuery {
   /** Read what comes after this position. Absent: from the oldest entry kept. */
   readonly since?: Position;
-  /** At most this many entries. Default and maximum 1,000; 0 asks for the head alone. */
+  /** At most this many entries. Default 1,000, and more is taken as 1,000; 0 asks for the head alone. */
   readonly limit?: number;
 }
 
-/** `page`: the entries right after the position, and nothing left out between. Never a partial answer. */
+/**
+ * `page`: the entries right after the position, and nothing left out between. Never a partial answer, but it may hold
+ * fewer entries than were asked for, since engines bound a page's bytes too: there is more to read as long as its last
+ * offset is below the head's. It holds one entry at least, unless there is none or `limit` is 0.
+ */
 export type History =
   | { readonly type: "page"; readonly entries: readonly Entry[]; readonly head: Position }
   | { readonly type: "unrecoverable"; readonly reason: Unrecoverable; readonly head: Position };

@@ -1,0 +1,269 @@
+import { BrokerError } from "./errors.ts";
+import type { Listener } from "./feed.ts";
+import { checkChannel, checkHistory, checkPublish, PAGE_ENTRIES } from "./limits.ts";
+import { Link, type LinkTarget } from "./link.ts";
+import { CHANNELS_PER_FRAME, encodeClient, type ServerMessage } from "./messages.ts";
+import { type Bounds, readNumbers } from "./options.ts";
+import type {
+  Broker,
+  BrokerStatus,
+  History,
+  HistoryQuery,
+  Position,
+  Published,
+  PublishOptions,
+  Subscription,
+} from "./port.ts";
+import { randomText } from "./random-text.ts";
+import { type ChannelHost, RemoteChannel } from "./remote-channel.ts";
+import { Requests } from "./requests.ts";
+import { Status, warnOfListener } from "./status.ts";
+import { Turns } from "./turns.ts";
+
+export interface ConnectBrokerOptions {
+  /** How long a call may take, lost connections included. Past it: `BROKER_UNAVAILABLE`. Default 10 s. */
+  readonly requestMs?: number;
+  /** Calls that wait for their answer. Past it: `BROKER_UNAVAILABLE` at once. Default 10,000. */
+  readonly maxPending?: number;
+  /** Bytes of those calls, likewise. Default 64 MiB. */
+  readonly maxPendingBytes?: number;
+  /** Back-off between attempts to connect: a random part of this, doubled each time. Default 50 ms. */
+  readonly minBackOffMs?: number;
+  /** Up to this. Default 2 s. */
+  readonly maxBackOffMs?: number;
+  /** A ping is sent after so long without a frame. Default 5 s. */
+  readonly heartbeatMs?: number;
+  /** A connection on which nothing came for so long is given up. Default 10 s. */
+  readonly deadAfterMs?: number;
+  /** Told what a listener threw. Default: a Node warning. */
+  readonly onListenerError?: (error: unknown) => void;
+}
+
+const DEFAULTS = {
+  requestMs: 10_000,
+  maxPending: 10_000,
+  maxPendingBytes: 64 * 1024 * 1024,
+  minBackOffMs: 50,
+  maxBackOffMs: 2000,
+  heartbeatMs: 5000,
+  deadAfterMs: 10_000,
+};
+
+const BOUNDS: Bounds<typeof DEFAULTS> = {
+  requestMs: [1, 600_000],
+  maxPending: [1, 1_000_000],
+  maxPendingBytes: [1, 2 ** 31],
+  minBackOffMs: [1, 60_000],
+  maxBackOffMs: [1, 600_000],
+  heartbeatMs: [10, 600_000],
+  deadAfterMs: [20, 600_000],
+};
+
+const URL_FORM =
+  /^holdfast:\/\/([A-Za-z0-9_-]{1,200})@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})\/?$/;
+
+/** What a publish needs in a frame beside its data, generously. */
+const PUBLISH_OVERHEAD = 4096;
+
+/** Channels of one connection that read what they missed at one time; a server serves four at once. */
+const CATCHING_UP = 8;
+
+/**
+ * A broker that another process serves with `serveBroker`, over one TCP connection, which is made again whenever it
+ * is lost.
+ *
+ * Calls wait for the connection, and survive its loss, for `requestMs`. A publish has an idempotency key of its own
+ * where the caller gives none, so that repeating it after a lost answer appends nothing; where the caller gives one,
+ * such a repeat may be answered with `duplicate`.
+ *
+ * A refused token (`TOKEN_REFUSED`) or version (`PROTOCOL_UNSUPPORTED`) fails calls at once, until an attempt succeeds.
+ *
+ * @throws BrokerError `BROKER_URL_INVALID`, `OPTIONS_INVALID`
+ */
+export function connectBroker(url: string, options: ConnectBrokerOptions = {}): Broker {
+  const numbers = readNumbers(options, DEFAULTS, BOUNDS, ["onListenerError"]);
+  const { onListenerError = warnOfListener } = options;
+  return new RemoteBroker(readTarget(url), numbers, onListenerError);
+}
+
+class RemoteBroker implements Broker, ChannelHost {
+  readonly onListenerError: (error: unknown) => void;
+  readonly subscribeMs: number;
+  readonly #link: Link;
+  readonly #requests: Requests;
+  readonly #status: Status;
+  readonly #channels = new Map<string, RemoteChannel>();
+  readonly #reads = new Turns(CATCHING_UP);
+  /** What this turn of the event loop asks of the server about its channels; the last word on each. */
+  readonly #asked = new Map<string, "subscribe" | "unsubscribe">();
+  readonly #keyPrefix = randomText(16);
+  #keys = 0;
+  #maxFrameBytes = Number.POSITIVE_INFINITY;
+  /** Why the server took no connection, while calling again is of no use. */
+  #refusal: BrokerError | undefined;
+  #closed = false;
+
+  constructor(target: LinkTarget, settings: typeof DEFAULTS, onListenerError: (error: unknown) => void) {
+    this.onListenerError = onListenerError;
+    this.subscribeMs = settings.requestMs;
+    const waiting = new BrokerError("BROKER_UNAVAILABLE", "The connection is being made.");
+    this.#status = new Status({ type: "unavailable", error: waiting }, onListenerError);
+    this.#link = new Link(target, settings, {
+      up: (maxFrameBytes) => this.#up(maxFrameBytes),
+      down: (error) => this.#down(error),
+      message: (message) => this.#message(message),
+    });
+    this.#requests = new Requests(settings, (frame) => this.#link.send(frame));
+  }
+
+  async publish(channel: string, data: Uint8Array, options: PublishOptions = {}): Promise<Published> {
+    this.#refuse();
+    checkPublish(channel, data, options);
+    if (data.length + PUBLISH_OVERHEAD > this.#maxFrameBytes)
+      throw new BrokerError("ENTRY_TOO_LARGE", `The server takes frames of ${this.#maxFrameBytes} bytes.`);
+    const { idempotencyKey, retention } = options;
+    const key = idempotencyKey ?? `${this.#keyPrefix}.${++this.#keys}`;
+    const answer = await this.#requests.ask((id) =>
+      encodeClient({ type: "publish", id, channel, data, key, retention }),
+    );
+    if (answer.type !== "published") throw unexpected();
+    const duplicate = idempotencyKey !== undefined && answer.duplicate;
+    return { position: answer.position, seq: answer.seq, duplicate };
+  }
+
+  async subscribe(channel: string, listener: Listener): Promise<Subscription> {
+    this.#refuse();
+    checkChannel(channel);
+    let shared = this.#channels.get(channel);
+    if (!shared) {
+      shared = new RemoteChannel(channel, this);
+      this.#channels.set(channel, shared);
+    }
+    return shared.join(listener);
+  }
+
+  async history(channel: string, query: HistoryQuery): Promise<History> {
+    this.#refuse();
+    checkHistory(channel, query);
+    const limit = Math.min(query.limit ?? PAGE_ENTRIES, PAGE_ENTRIES);
+    const answer = await this.#requests.ask((id) =>
+      encodeClient({ type: "history", id, channel, since: query.since, limit }),
+    );
+    switch (answer.type) {
+      case "page":
+        return { type: "page", entries: answer.entries, head: answer.head };
+      case "unrecoverable":
+        return { type: "unrecoverable", reason: answer.reason, head: answer.head };
+      default:
+        throw unexpected();
+    }
+  }
+
+  watch(listener: (status: BrokerStatus) => void): () => void {
+    return this.#status.watch(listener);
+  }
+
+  /** Calls that have no answer yet reject with `BROKER_CLOSED`; what they asked for may have happened. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const error = new BrokerError("BROKER_CLOSED");
+    this.#link.close();
+    this.#status.end();
+    for (const channel of this.#channels.values()) channel.end(error);
+    this.#channels.clear();
+    this.#requests.failAll(error);
+  }
+
+  follow(channel: string): void {
+    this.#ask(channel, "subscribe");
+  }
+
+  leave(channel: string): void {
+    if (this.#channels.delete(channel)) this.#ask(channel, "unsubscribe");
+  }
+
+  read(channel: string, since: Position): Promise<History> {
+    return this.#reads.run(() => this.history(channel, { since }));
+  }
+
+  #up(maxFrameBytes: number): void {
+    this.#refusal = undefined;
+    this.#maxFrameBytes = maxFrameBytes;
+    this.#asked.clear();
+    for (const channel of this.#channels.keys()) this.follow(channel);
+    this.#requests.sendAgain(maxFrameBytes);
+  }
+
+  #down(error: BrokerError): void {
+    this.#refusal =
+      error.code === "TOKEN_REFUSED" || error.code === "PROTOCOL_UNSUPPORTED" ? error : undefined;
+    this.#asked.clear();
+    for (const channel of [...this.#channels.values()]) {
+      channel.away();
+      if (this.#refusal) channel.rejectWaiters(this.#refusal);
+    }
+    if (this.#refusal) this.#requests.failAll(this.#refusal);
+    this.#status.unavailable(error);
+  }
+
+  #message(message: ServerMessage): void {
+    switch (message.type) {
+      case "published":
+      case "page":
+      case "unrecoverable":
+        this.#requests.answer(message);
+        return;
+      case "failed":
+        this.#requests.fail(message.id, new BrokerError(message.code, message.message));
+        return;
+      case "subscribed":
+        this.#channels.get(message.channel)?.subscribed(message.head);
+        return;
+      case "refused":
+        this.#channels.get(message.channel)?.refused(new BrokerError(message.code, message.message));
+        return;
+      case "entry":
+        this.#channels.get(message.channel)?.entry(message.entry);
+        return;
+      case "reset":
+        this.#channels.get(message.channel)?.reset(message.head, message.reason);
+        return;
+      case "status":
+        if (message.error === "") this.#status.available();
+        else this.#status.unavailable(new BrokerError("BROKER_UNAVAILABLE", message.error));
+    }
+  }
+
+  #ask(channel: string, word: "subscribe" | "unsubscribe"): void {
+    if (!this.#link.isUp) return;
+    if (this.#asked.size === 0) process.nextTick(() => this.#sendAsked());
+    this.#asked.set(channel, word);
+  }
+
+  #sendAsked(): void {
+    for (const type of ["unsubscribe", "subscribe"] as const) {
+      const channels = [...this.#asked].filter(([, word]) => word === type).map(([channel]) => channel);
+      for (let from = 0; from < channels.length; from += CHANNELS_PER_FRAME)
+        this.#link.send(encodeClient({ type, channels: channels.slice(from, from + CHANNELS_PER_FRAME) }));
+    }
+    this.#asked.clear();
+  }
+
+  #refuse(): void {
+    if (this.#closed) throw new BrokerError("BROKER_CLOSED");
+    if (this.#refusal) throw this.#refusal;
+  }
+}
+
+/** The message never holds the URL: its token is a secret. */
+function readTarget(url: string): LinkTarget {
+  const [, token, host, digits] = URL_FORM.exec(url) ?? [];
+  const port = Number(digits);
+  if (!token || !host || port < 1 || port > 65_535) throw new BrokerError("BROKER_URL_INVALID");
+  return { host: host.replace(/^\[|\]$/g, ""), port, token };
+}
+
+function unexpected(): BrokerError {
+  return new BrokerError("BROKER_UNAVAILABLE", "The server gave an answer to another question.");
+}

@@ -1,0 +1,254 @@
+import { CommitGroup } from "./commit-group.ts";
+import { BrokerError } from "./errors.ts";
+import { Feed } from "./feed.ts";
+import { checkChannel, checkHistory, checkPublish, checkRetention } from "./limits.ts";
+import { type Channel, LogStore, positionOf } from "./log-store.ts";
+import { type Bounds, readNumbers } from "./options.ts";
+import type {
+  Broker,
+  BrokerStatus,
+  ChannelEvent,
+  Entry,
+  History,
+  HistoryQuery,
+  Position,
+  Published,
+  PublishOptions,
+  Retention,
+  Subscription,
+} from "./port.ts";
+import { Status, warnOfListener } from "./status.ts";
+
+export interface EmbeddedBrokerOptions {
+  /** The SQLite file. Absent: the logs are in memory and end with the process. */
+  readonly path?: string;
+  /** What is kept of a channel that was published to without a retention of its own. Default 10,000 entries, 1 hour. */
+  readonly retention?: Retention;
+  /** The largest entry. Default 1 MiB. */
+  readonly maxEntryBytes?: number;
+  /** Default 1,000,000. Past it a new name is refused with `CHANNEL_LIMIT`. */
+  readonly maxChannels?: number;
+  /** Publishes that wait for a commit. Past it they are refused with `BROKER_UNAVAILABLE`. Default 64 MiB. */
+  readonly maxWaitingBytes?: number;
+  /** How long an idempotency key is remembered. Default and least 5 minutes. */
+  readonly idempotencyMs?: number;
+  /** Past it a publish with a new key is refused with `BROKER_UNAVAILABLE`. Default 5,000,000. */
+  readonly maxIdempotencyKeys?: number;
+  /** A channel without entries and subscribers is forgotten after this long without a publish. Default 7 days. */
+  readonly forgetChannelAfterMs?: number;
+  /** How often what is past its time is dropped from the store. It is invisible before. Default 1 s. */
+  readonly sweepMs?: number;
+  /** Milliseconds since 1970. Default the system's clock. */
+  readonly clock?: () => number;
+  /** Told what a listener threw. Default: a Node warning. */
+  readonly onListenerError?: (error: unknown) => void;
+}
+
+const DEFAULTS = {
+  maxEntryBytes: 1024 * 1024,
+  maxChannels: 1_000_000,
+  maxWaitingBytes: 64 * 1024 * 1024,
+  idempotencyMs: 5 * 60_000,
+  maxIdempotencyKeys: 5_000_000,
+  forgetChannelAfterMs: 7 * 24 * 3_600_000,
+  sweepMs: 1000,
+};
+
+const BOUNDS: Bounds<typeof DEFAULTS> = {
+  maxEntryBytes: [1, 64 * 1024 * 1024],
+  maxChannels: [1, 100_000_000],
+  maxWaitingBytes: [1, 2 ** 31],
+  idempotencyMs: [5 * 60_000, 24 * 3_600_000],
+  maxIdempotencyKeys: [1, 100_000_000],
+  forgetChannelAfterMs: [1000, 365 * 24 * 3_600_000],
+  sweepMs: [1, 3_600_000],
+};
+
+const RETENTION: Retention = { maxEntries: 10_000, maxAgeMs: 3_600_000 };
+
+/** Publishes in one transaction; more than this no longer makes the single one much cheaper. */
+const MAX_GROUP = 2000;
+
+/** What a waiting publish costs beside its data, about. */
+const JOB_BYTES = 256;
+
+const SWEEP_AGAIN_MS = 20;
+
+/**
+ * A broker inside this process, on SQLite: in memory, or in one file which it holds alone. With a file, an accepted
+ * entry is on the disk.
+ *
+ * A channel's epoch is random, made when the channel is first used, and kept as long as the file.
+ *
+ * @throws BrokerError `OPTIONS_INVALID`, `RETENTION_INVALID`, `STORE_IN_USE`, `STORE_UNUSABLE`
+ */
+export function openEmbeddedBroker(options: EmbeddedBrokerOptions = {}): Broker {
+  const { path, retention = RETENTION, clock = Date.now, onListenerError = warnOfListener } = options;
+  const others = ["path", "retention", "clock", "onListenerError"];
+  const numbers = readNumbers(options, DEFAULTS, BOUNDS, others);
+  if (path !== undefined && (typeof path !== "string" || path === "" || path.includes("\0")))
+    throw new BrokerError("OPTIONS_INVALID", "path is the name of a file.");
+  checkRetention(retention);
+  return new EmbeddedBroker(path, { ...numbers, retention, clock, onListenerError });
+}
+
+type Settings = typeof DEFAULTS &
+  Required<Pick<EmbeddedBrokerOptions, "retention" | "clock" | "onListenerError">>;
+
+class EmbeddedBroker implements Broker {
+  readonly #settings: Settings;
+  readonly #store: LogStore;
+  readonly #group: CommitGroup;
+  readonly #status: Status;
+  readonly #feeds = new Map<string, Feed>();
+  /** What the transaction under way has appended; delivered once it is committed. */
+  #accepted: { readonly channel: string; readonly entry: Entry }[] = [];
+  #sweeping: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(path: string | undefined, settings: Settings) {
+    this.#settings = settings;
+    this.#store = new LogStore(path, settings);
+    this.#status = new Status({ type: "available" }, settings.onListenerError);
+    this.#group = new CommitGroup(
+      { maxGroup: MAX_GROUP, maxWaitingBytes: settings.maxWaitingBytes },
+      (work) => this.#store.transaction(work),
+      (error) => this.#settled(error),
+    );
+    this.#sweepIn(settings.sweepMs);
+  }
+
+  async publish(channel: string, data: Uint8Array, options: PublishOptions = {}): Promise<Published> {
+    this.#refuseClosed();
+    checkPublish(channel, data, options);
+    const { maxEntryBytes } = this.#settings;
+    if (data.length > maxEntryBytes)
+      throw new BrokerError("ENTRY_TOO_LARGE", `It has ${data.length} bytes; the limit is ${maxEntryBytes}.`);
+    // The caller may use its buffer again before the commit, and listeners may keep what they are given.
+    const own = new Uint8Array(data);
+    return this.#group.add(own.length + JOB_BYTES, () => this.#append(channel, own, options));
+  }
+
+  async subscribe(channel: string, listener: (event: ChannelEvent) => void): Promise<Subscription> {
+    checkChannel(channel);
+    const row = await this.#channel(channel);
+    return this.#feed(channel, positionOf(row)).join(listener);
+  }
+
+  async history(channel: string, query: HistoryQuery): Promise<History> {
+    checkHistory(channel, query);
+    const row = await this.#channel(channel);
+    return this.#reading(() => this.#store.page(row, query, this.#settings.clock()));
+  }
+
+  watch(listener: (status: BrokerStatus) => void): () => void {
+    return this.#status.watch(listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#sweeping);
+    for (const feed of this.#feeds.values()) feed.end();
+    this.#feeds.clear();
+    this.#status.end();
+    this.#group.flush();
+    this.#store.close();
+  }
+
+  #append(name: string, data: Uint8Array, options: PublishOptions): Published {
+    const now = this.#settings.clock();
+    const channel = this.#store.open(name, now);
+    const appended = this.#store.append(channel, data, options, now);
+    if (appended.type === "duplicate")
+      return { position: appended.position, seq: appended.seq, duplicate: true };
+    this.#accepted.push({ channel: name, entry: appended.entry });
+    return { position: positionOf(channel), seq: appended.entry.seq, duplicate: false };
+  }
+
+  /** The channel's row. A new one is committed before its epoch is told to anybody. */
+  async #channel(name: string): Promise<Channel> {
+    this.#refuseClosed();
+    const found = this.#reading(() => this.#store.find(name));
+    if (found) return found;
+    await this.#group.add(JOB_BYTES, () => this.#store.open(name, this.#settings.clock()));
+    this.#refuseClosed();
+    const made = this.#reading(() => this.#store.find(name));
+    if (!made) throw new BrokerError("BROKER_UNAVAILABLE", "The channel could not be made.");
+    return made;
+  }
+
+  #feed(channel: string, position: Position): Feed {
+    const present = this.#feeds.get(channel);
+    if (present) return present;
+    const feed = new Feed(position, this.#settings.onListenerError, () => this.#feeds.delete(channel));
+    this.#feeds.set(channel, feed);
+    return feed;
+  }
+
+  #settled(error: unknown): void {
+    const accepted = this.#accepted;
+    this.#accepted = [];
+    if (error instanceof Error) {
+      this.#status.unavailable(error);
+      return;
+    }
+    this.#status.available();
+    for (const { channel, entry } of accepted) {
+      const feed = this.#feeds.get(channel);
+      if (feed && !feed.deliver(entry)) this.#catchUp(channel, feed);
+    }
+  }
+
+  /** A commit that failed may have been made all the same: what it holds is then read, and nothing is left out. */
+  #catchUp(channel: string, feed: Feed): void {
+    try {
+      let history: History | undefined;
+      do {
+        const row = this.#closed ? undefined : this.#store.find(channel);
+        history = row && this.#store.page(row, { since: feed.position }, this.#settings.clock());
+        if (history?.type === "unrecoverable") feed.reset(history.head, history.reason);
+        else for (const entry of history?.entries ?? []) feed.deliver(entry);
+      } while (history && feed.position.offset < history.head.offset);
+    } catch (cause) {
+      // The channel's next entry shows the hole again.
+      this.#status.unavailable(
+        new BrokerError("BROKER_UNAVAILABLE", "The log could not be read.", { cause }),
+      );
+    }
+  }
+
+  #reading<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (cause) {
+      const error = new BrokerError("BROKER_UNAVAILABLE", "The log could not be read.", { cause });
+      this.#status.unavailable(error);
+      throw error;
+    }
+  }
+
+  #sweepIn(ms: number): void {
+    this.#sweeping = setTimeout(() => this.#sweep(), ms);
+    this.#sweeping.unref();
+  }
+
+  #sweep(): void {
+    let more = false;
+    try {
+      this.#store.transaction(() => {
+        more = this.#store.sweep(this.#settings.clock(), (name) => this.#feeds.has(name));
+      });
+      this.#status.available();
+    } catch (cause) {
+      this.#status.unavailable(
+        new BrokerError("BROKER_UNAVAILABLE", "The log could not be written.", { cause }),
+      );
+    }
+    this.#sweepIn(more ? Math.min(SWEEP_AGAIN_MS, this.#settings.sweepMs) : this.#settings.sweepMs);
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new BrokerError("BROKER_CLOSED");
+  }
+}

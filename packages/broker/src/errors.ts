@@ -1,0 +1,73 @@
+interface ErrorRow {
+  readonly message: string;
+  /** The same call may succeed later, unchanged. */
+  readonly retryable: boolean;
+}
+
+const TABLE = {
+  ADDRESS_UNAVAILABLE: { message: "The broker can't listen on this address.", retryable: false },
+  BROKER_CLOSED: { message: "The broker was closed by this process.", retryable: false },
+  BROKER_UNAVAILABLE: { message: "The broker can't be reached, or can't answer now.", retryable: true },
+  BROKER_URL_INVALID: {
+    message:
+      "A broker URL is memory: (this process only), file:PATH (kept in a file) or holdfast://TOKEN@HOST:PORT (a served broker).",
+    retryable: false,
+  },
+  CHANNEL_INVALID: {
+    message: "A channel name is 1 to 200 characters of letters, digits and _ - . : / = @ , + ~ #.",
+    retryable: false,
+  },
+  CHANNEL_LIMIT: { message: "There are as many channels as this broker holds.", retryable: true },
+  ENTRY_INVALID: { message: "An entry's data must be a Uint8Array.", retryable: false },
+  ENTRY_TOO_LARGE: { message: "The entry is larger than the broker takes.", retryable: false },
+  FRAME_INVALID: {
+    message: "The other side sent bytes that are no frame of this protocol.",
+    retryable: false,
+  },
+  IDEMPOTENCY_KEY_INVALID: {
+    message: "An idempotency key is a well-formed string of 1 to 256 characters.",
+    retryable: false,
+  },
+  OPTIONS_INVALID: { message: "The broker's options are not valid.", retryable: false },
+  PROTOCOL_UNSUPPORTED: {
+    message: "The served broker speaks another version of the protocol: run the same version on both sides.",
+    retryable: false,
+  },
+  QUERY_INVALID: {
+    message: "A history query takes since (a position) and limit (a whole number from 0).",
+    retryable: false,
+  },
+  RETENTION_INVALID: {
+    message: "A retention is maxEntries (1 to 1,000,000) and maxAgeMs (1 to 31,536,000,000, a year).",
+    retryable: false,
+  },
+  SLOW_CONSUMER: { message: "The other side did not read what it was sent in time.", retryable: true },
+  STORE_IN_USE: { message: "The broker's file is held by another process.", retryable: true },
+  STORE_UNUSABLE: { message: "The broker's file can't be used.", retryable: false },
+  TOKEN_REFUSED: { message: "The served broker refused the token in its URL.", retryable: false },
+} as const satisfies Record<string, ErrorRow>;
+
+/** The stable codes of everything that a broker refuses or fails at. */
+export type BrokerErrorCode = keyof typeof TABLE;
+
+/** Whether a text from outside is one of the codes. */
+export function isBrokerErrorCode(code: string): code is BrokerErrorCode {
+  return Object.hasOwn(TABLE, code);
+}
+
+/** What a broker rejects with. `code` is stable; `message` is for people; `cause` is what lies below, where known. */
+export class BrokerError extends Error {
+  readonly code: BrokerErrorCode;
+  /** The same call may succeed later. After a lost answer, repeat a publish with the same idempotency key. */
+  readonly retryable: boolean;
+  /** What is particular to this error, beside the message of its code. */
+  readonly detail: string | undefined;
+
+  constructor(code: BrokerErrorCode, detail?: string, options?: { readonly cause?: unknown }) {
+    super(detail ? `${TABLE[code].message} ${detail}` : TABLE[code].message, options);
+    this.name = "BrokerError";
+    this.code = code;
+    this.retryable = TABLE[code].retryable;
+    this.detail = detail;
+  }
+}
