@@ -95,8 +95,8 @@ export const deploymentSpec = fields({
     if (Object.hasOwn(labels, key) && labels[key] === value) continue;
     context.addIssue({
       code: "custom",
-      message: `the label ${key}: ${value}, which the selector wants`,
-      path: ["template", "metadata", "labels"],
+      message: `${JSON.stringify(value)}, as the selector has it`,
+      path: ["template", "metadata", "labels", key],
     });
   }
   const { serviceAccountName, terminationGracePeriodSeconds, containers } = template.spec;
