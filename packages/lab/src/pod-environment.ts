@@ -69,7 +69,7 @@ export function podEnvironment(
 export function lentEnvironment(environment: NodeJS.ProcessEnv): Record<string, string> {
   const lent: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (value !== undefined && !/^(HOLDFAST_|npm_|NODE_OPTIONS$|NODE_CHANNEL_|PORT$)/i.test(name))
+    if (value !== undefined && !/^(HOLDFAST_|npm_|NODE_OPTIONS$|NODE_CHANNEL_|PORT$|HOST$)/i.test(name))
       lent[name] = value;
   }
   return lent;

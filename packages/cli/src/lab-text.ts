@@ -1,0 +1,114 @@
+import { formatEvent } from "@holdfast/ingress";
+import type { LabEvent, PodExit, PodStatus } from "@holdfast/lab";
+import { type Affinity, formatPosition } from "@holdfast/routing";
+import { formatComplaint } from "./complaint.ts";
+import { type LabReady, type LabReport, urlOf } from "./lab-report.ts";
+import { rulesOf } from "./lab-rules.ts";
+import type { Style } from "./style.ts";
+import { formatTable } from "./table.ts";
+
+/** Where the lines for people go: the report itself, and what is wrong. */
+export interface TextStreams {
+  readonly out: (line: string) => void;
+  readonly err: (line: string) => void;
+  readonly outStyle: Style;
+  readonly errStyle: Style;
+}
+
+/** `holdfast lab` for people. */
+export function textReport(streams: TextStreams, verbose: boolean): LabReport {
+  const { out, err, outStyle, errStyle } = streams;
+  return {
+    mended: ({ at, what }) => out(`${outStyle("green", "mended")} ${formatPosition(at)} ${what}`),
+    passedOver: ({ kind, name, at }) =>
+      out(outStyle("dim", `passed over ${formatPosition(at)} ${kind} ${name}: the lab has no use for it`)),
+    complaint: (complaint) => err(formatComplaint(complaint, errStyle)),
+    event: (event) => tellEvent(event, streams, verbose),
+    ready: (ready) => {
+      for (const line of describeReady(ready, outStyle)) out(line);
+    },
+    closing: () => out("Ending all pods."),
+  };
+}
+
+function tellEvent(event: LabEvent, { out, err, outStyle, errStyle }: TextStreams, verbose: boolean): void {
+  switch (event.type) {
+    case "finding":
+      if (event.finding.severity === "info") out(formatComplaint(event.finding, outStyle));
+      else err(formatComplaint(event.finding, errStyle));
+      break;
+    case "log":
+      out(`${outStyle("cyan", event.pod)} ${outStyle("dim", "|")} ${event.line}`);
+      break;
+    case "ingress":
+      if (verbose) out(outStyle("dim", formatEvent(event.event)));
+      break;
+    case "pod": {
+      const line = describePod(event, verbose);
+      if (line !== undefined) out(`${outStyle("cyan", event.pod.name)} ${outStyle("yellow", line)}`);
+      break;
+    }
+  }
+}
+
+/** What a person wants to know of a pod. How it first got up is told by the table. */
+function describePod(event: LabEvent & { readonly type: "pod" }, verbose: boolean): string | undefined {
+  const { pid, restarts } = event.pod;
+  switch (event.state) {
+    case "started":
+      return verbose ? `started (pid ${pid})` : undefined;
+    case "ready":
+      if (restarts > 0) return `is ready again (pid ${pid})`;
+      return verbose ? `is ready (pid ${pid})` : undefined;
+    case "late":
+      return `is not ready after ${event.waitedMs / 1000} s: nothing listens on ${event.pod.address}:${event.pod.port}`;
+    case "exited":
+      if (event.restartInMs === undefined) return undefined;
+      return `${describeExit(event.exit)}; starts again in ${event.restartInMs / 1000} s`;
+  }
+}
+
+function describeExit({ code, signal, failure }: PodExit): string {
+  if (failure !== undefined) return `could not be started: ${failure}`;
+  return signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
+}
+
+function describeReady({ lab, ms }: LabReady, style: Style): string[] {
+  const lines: string[] = [];
+  for (const listener of lab.listeners) {
+    const rules = rulesOf(lab, listener.loadBalancer);
+    lines.push(
+      "",
+      `${style("bold", `Ingress ${listener.loadBalancer}`)}  ${style("underline", urlOf(listener))}`,
+    );
+    const rows = rules.map(({ host, path, backend, pods }) => [
+      host,
+      path,
+      backend.id,
+      describeAffinity(backend.affinity),
+      `${pods.filter(({ ready }) => ready).length} of ${pods.length} ready`,
+    ]);
+    lines.push(...indent(formatTable(["HOST", "PATH", "SERVICE", "AFFINITY", "PODS"], rows)));
+  }
+  const pods = lab.pods();
+  if (pods.length > 0) {
+    lines.push("", ...formatTable(["POD", "ADDRESS", "PID", "STATE"], pods.map(describeStatus)));
+  }
+  const [first] = lab.listeners;
+  const open = first ? ` Open ${urlOf(first)}` : " No Ingress: nothing to open.";
+  return [...lines, "", style("bold", `Ready in ${(ms / 1000).toFixed(1)} s.${open}`)];
+}
+
+function describeStatus({ name, address, port, pid, ready }: PodStatus): string[] {
+  return [name, `${address}:${port}`, pid === undefined ? "-" : String(pid), ready ? "ready" : "not ready"];
+}
+
+/** As the BackendConfig has it; 0 seconds is a cookie for as long as the browser's session. */
+function describeAffinity(affinity: Affinity): string {
+  if (affinity.type !== "GENERATED_COOKIE") return affinity.type;
+  return `GENERATED_COOKIE ${affinity.ttlSec === 0 ? "(session)" : `(${affinity.ttlSec} s)`}`;
+}
+
+function indent(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`);
+}

@@ -1,0 +1,42 @@
+import { Command, CommanderError } from "commander";
+import { apiCommand } from "./commands/api.ts";
+import { brokerCommand } from "./commands/broker.ts";
+import { labCommand } from "./commands/lab.ts";
+import { publishCommand } from "./commands/publish.ts";
+import { serverCommand } from "./commands/server.ts";
+import { complaintOf, formatComplaint } from "./complaint.ts";
+import { CliError, EXIT } from "./errors.ts";
+import { styleFor } from "./style.ts";
+
+/** The `holdfast` command with all its subcommands. `onExit` is told a subcommand's exit code when it has run. */
+export function createProgram(onExit: (code: number) => void = () => {}): Command {
+  const program = new Command("holdfast")
+    .description("Keeps Socket.IO clients on their server, and their messages whole when that fails.")
+    .showHelpAfterError("(add --help for how to use it)")
+    .exitOverride()
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done, 1 the answer is no (the message says why), 2 the command was misused.",
+    );
+  for (const make of [labCommand, serverCommand, apiCommand, brokerCommand, publishCommand]) {
+    program.addCommand(make(onExit).copyInheritedSettings(program));
+  }
+  return program;
+}
+
+/** Runs the command with these arguments. Resolves with the exit code, once everything it started has ended. */
+export async function run(args: readonly string[]): Promise<number> {
+  let exitCode: number = EXIT.OK;
+  try {
+    const program = createProgram((code) => {
+      exitCode = code;
+    });
+    await program.parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // Commander has written its own message, and the help where there was no command.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.MISUSE;
+    process.stderr.write(`${formatComplaint(complaintOf(error), styleFor(process.stderr))}\n`);
+    return error instanceof CliError ? error.exitCode : EXIT.NO;
+  }
+}
