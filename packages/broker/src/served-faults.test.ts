@@ -1,0 +1,246 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type ConnectBrokerOptions, connectBroker } from "./connect.ts";
+import { openEmbeddedBroker } from "./embedded.ts";
+import { FaultProxy } from "./fault-proxy.ts";
+import type { Broker } from "./port.ts";
+import { seededRandom } from "./seeded-random.ts";
+import { type ServeBrokerOptions, type ServedBroker, serveBroker } from "./serve.ts";
+import { available, bytes, logOf, record, testSeed, textOf, WAIT } from "./test-feed.ts";
+
+const TOKEN = "a-token-for-these-tests";
+const QUICK = { minBackOffMs: 1, maxBackOffMs: 20, requestMs: 15_000 };
+
+let cleanups: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.reverse()) await cleanup();
+  cleanups = [];
+});
+
+function connectTo(url: string, options: ConnectBrokerOptions = {}): Broker {
+  const broker = connectBroker(url, { ...QUICK, ...options });
+  cleanups.push(() => broker.close());
+  return broker;
+}
+
+/** A served broker that can be restarted behind an address that stays. */
+class Host {
+  readonly proxy: FaultProxy;
+  readonly #path: string | undefined;
+  readonly #options: ServeBrokerOptions;
+  broker: Broker;
+  served: ServedBroker;
+
+  private constructor(
+    proxy: FaultProxy,
+    path: string | undefined,
+    options: ServeBrokerOptions,
+    broker: Broker,
+    served: ServedBroker,
+  ) {
+    this.proxy = proxy;
+    this.#path = path;
+    this.#options = options;
+    this.broker = broker;
+    this.served = served;
+  }
+
+  static async start(path?: string, options: ServeBrokerOptions = {}): Promise<Host> {
+    const broker = openEmbeddedBroker(path === undefined ? {} : { path });
+    const served = await serveBroker(broker, { token: TOKEN, ...options });
+    const host = new Host(await FaultProxy.open(served.port), path, options, broker, served);
+    cleanups.push(
+      () => host.stop(),
+      () => host.proxy.close(),
+    );
+    return host;
+  }
+
+  get url(): string {
+    return this.proxy.urlOf(this.served.url);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.served.close(), this.broker.close()]);
+  }
+
+  async restart(): Promise<void> {
+    await this.stop();
+    this.broker = openEmbeddedBroker(this.#path === undefined ? {} : { path: this.#path });
+    this.served = await serveBroker(this.broker, { token: TOKEN, ...this.#options });
+    this.proxy.target(this.served.port);
+  }
+}
+
+/** Publishes several at a time while `disturb` runs again and again, and expects that all was accepted once. */
+async function expectWholeUnder(
+  host: Host,
+  seed: number,
+  disturb: () => Promise<unknown> | undefined,
+): Promise<void> {
+  const random = seededRandom(seed);
+  const [publisher, subscriber] = [connectTo(host.url), connectTo(host.url)];
+  const [early, late] = [record(), record()];
+  await subscriber.subscribe("c", early.listener);
+  const sent: string[] = [];
+  const accepted: Promise<string>[] = [];
+  for (let round = 0; round < 6; round++) {
+    const burst = 50 + random.below(100);
+    for (let n = 0; n < burst; n++) {
+      const content = `${sent.length}`;
+      sent.push(content);
+      const publishing = publisher.publish("c", bytes(content.padEnd(1 + random.below(2000))));
+      accepted.push(
+        publishing.then(({ position, duplicate }) => `${position.offset} ${position.tag} ${duplicate}`),
+      );
+      if (random.below(10) === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await disturb();
+    if (round === 3) await subscriber.subscribe("c", late.listener);
+    if (random.below(2) === 0) await Promise.all(accepted);
+  }
+  const places = await Promise.all(accepted);
+  const log = await logOf(connectTo(host.url), "c");
+  expect(log.map((entry) => textOf(entry).trim()).sort()).toEqual([...sent].sort());
+  expect(log.map(({ offset, tag }) => `${offset} ${tag} false`).sort()).toEqual([...places].sort());
+  const whole = log.map(textOf);
+  await vi.waitFor(() => expect(early.texts()).toEqual(whole), WAIT);
+  const [joined] = late.events;
+  const head = joined?.type === "subscribed" ? joined.head.offset : -1;
+  await vi.waitFor(() => expect(late.texts()).toEqual(whole.slice(head)), WAIT);
+  expect([...early.resets(), ...late.resets()]).toEqual([]);
+}
+
+describe("a server that is restarted", () => {
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "holdfast-served-"));
+    cleanups.push(() => rm(folder, { recursive: true }));
+  });
+
+  test("loses and repeats nothing when it has its file", { timeout: 60_000 }, async () => {
+    const host = await Host.start(join(folder, "log.db"));
+    await expectWholeUnder(host, testSeed(), () => host.restart());
+  });
+
+  test("resets its subscribers when its log was in memory", async () => {
+    const host = await Host.start();
+    const client = connectTo(host.url);
+    const seen = record();
+    await client.subscribe("c", seen.listener);
+    const { position: old } = await client.publish("c", bytes("old"));
+    await vi.waitFor(() => expect(seen.texts()).toEqual(["old"]), WAIT);
+    await host.restart();
+    await vi.waitFor(() => expect(seen.resets()).toEqual(["epoch"]), WAIT);
+    const { position } = await client.publish("c", bytes("new"));
+    expect(position.epoch).not.toBe(old.epoch);
+    await vi.waitFor(() => expect(seen.texts()).toEqual(["old", "new"]), WAIT);
+    const reset = seen.events.find((event) => event.type === "reset");
+    expect(reset).toMatchObject({ head: { epoch: position.epoch, offset: 0, tag: "" } });
+    expect(await client.history("c", { since: old })).toMatchObject({
+      type: "unrecoverable",
+      reason: "epoch",
+    });
+  });
+
+  test("resets a subscriber that missed more than the log keeps", async () => {
+    const host = await Host.start();
+    const [client, seen] = [connectTo(host.url), record()];
+    await client.subscribe("c", seen.listener);
+    await host.broker.publish("c", bytes("1"));
+    await vi.waitFor(() => expect(seen.texts()).toEqual(["1"]), WAIT);
+    host.proxy.refuse();
+    const retention = { maxEntries: 3, maxAgeMs: 60_000 };
+    for (let n = 2; n <= 9; n++) await host.broker.publish("c", bytes(`${n}`), { retention });
+    host.proxy.accept();
+    await vi.waitFor(() => expect(seen.resets()).toEqual(["trimmed"]), WAIT);
+    await host.broker.publish("c", bytes("10"));
+    await vi.waitFor(() => expect(seen.texts()).toEqual(["1", "10"]), WAIT);
+  });
+});
+
+describe("a connection", () => {
+  test("that is cut while publishing loses and repeats nothing", { timeout: 60_000 }, async () => {
+    const host = await Host.start();
+    const seed = testSeed();
+    const random = seededRandom(seed + 1);
+    await expectWholeUnder(host, seed, async () => {
+      for (let cuts = 1 + random.below(4); cuts > 0; cuts--) {
+        host.proxy.cut();
+        await new Promise((resolve) => setTimeout(resolve, random.below(15)));
+      }
+    });
+  });
+
+  test("that swallows everything is noticed, and loses and repeats nothing", {
+    timeout: 60_000,
+  }, async () => {
+    const host = await Host.start();
+    const options = { heartbeatMs: 40, deadAfterMs: 120 };
+    const [client, seen] = [connectTo(host.url, options), record()];
+    await client.subscribe("c", seen.listener);
+    await client.publish("c", bytes("1"));
+    const statuses: string[] = [];
+    client.watch(({ type }) => statuses.push(type));
+    for (const n of ["2", "3"]) {
+      host.proxy.blackHole();
+      const publishing = client.publish("c", bytes(n));
+      await host.broker.publish("c", bytes(`${n} beside it`));
+      expect(await publishing).toMatchObject({ duplicate: false });
+    }
+    expect(statuses).toContain("unavailable");
+    const log = (await logOf(host.broker, "c")).map(textOf);
+    expect([...log].sort()).toEqual(["1", "2", "2 beside it", "3", "3 beside it"]);
+    await vi.waitFor(() => expect(seen.texts()).toEqual(log), WAIT);
+  });
+
+  test("that stays idle is kept by its heartbeat", async () => {
+    const host = await Host.start(undefined, { idleMs: 200 });
+    const client = connectTo(host.url, { heartbeatMs: 20, deadAfterMs: 200 });
+    await available(client);
+    const statuses: string[] = [];
+    client.watch(({ type }) => statuses.push(type));
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect(statuses).toEqual(["available"]);
+  });
+
+  test("that reads too slowly is ended with a code, and the client still gets everything", async () => {
+    const ends: (string | undefined)[] = [];
+    const options = { maxQueuedBytes: 256 * 1024, onEnd: ({ code }: { code?: string }) => ends.push(code) };
+    const host = await Host.start(undefined, options);
+    const [client, seen] = [connectTo(host.url), record()];
+    await client.subscribe("c", seen.listener);
+    host.proxy.hold();
+    const large = "x".repeat(100_000);
+    for (let n = 0; n < 150 && !ends.includes("SLOW_CONSUMER"); n++)
+      await host.broker.publish("c", bytes(large + n));
+    expect(ends).toContain("SLOW_CONSUMER");
+    host.proxy.release();
+    const whole = (await logOf(host.broker, "c")).map(textOf);
+    await vi.waitFor(() => expect(seen.texts().length).toBe(whole.length), WAIT);
+    expect(seen.texts()).toEqual(whole);
+    expect(seen.resets()).toEqual([]);
+  });
+
+  test("follows thousands of channels again after a cut, and each one's gap is filled", async () => {
+    const host = await Host.start();
+    const client = connectTo(host.url);
+    const names = Array.from({ length: 3000 }, (_, n) => `many.${n}`);
+    const seen = new Map(names.map((name) => [name, record()]));
+    await Promise.all([...seen].map(([name, { listener }]) => client.subscribe(name, listener)));
+    host.proxy.refuse();
+    const missed = names.filter((_, n) => n % 3 === 0);
+    await Promise.all(missed.map((name) => host.broker.publish(name, bytes("missed"))));
+    host.proxy.accept();
+    await available(client);
+    await Promise.all(names.map((name) => host.broker.publish(name, bytes("live"))));
+    await vi.waitFor(() => {
+      for (const [n, name] of names.entries())
+        expect(seen.get(name)?.texts()).toEqual(n % 3 === 0 ? ["missed", "live"] : ["live"]);
+    }, WAIT);
+  });
+});
