@@ -3,7 +3,7 @@ import type { EndpointState } from "./endpoint-state.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
 import type { Reason } from "./events.ts";
 import { formatGclb, readGclb } from "./gclb-cookie.ts";
-import { hash64 } from "./hash.ts";
+import { type Hash64, hash64 } from "./hash.ts";
 
 /** What affinity is computed from, and nothing else. */
 export interface AffinityFacts {
@@ -38,31 +38,34 @@ export function chooseEndpoint(
   facts: AffinityFacts,
   tried: ReadonlySet<EndpointState>,
 ): Choice | undefined {
-  const choice = choose(table, affinity, facts, tried);
-  return choice && tried.size > 0 ? { ...choice, reason: "failed-over" } : choice;
-}
-
-function choose(
-  table: EndpointTable,
-  affinity: Affinity,
-  facts: AffinityFacts,
-  tried: ReadonlySet<EndpointState>,
-): Choice | undefined {
   switch (affinity.type) {
     case "GENERATED_COOKIE": {
       const key = readGclb(facts.cookieHeader);
-      if (key) return chosen(table.ownerOf(key, tried), "cookie");
+      if (key) return byKey(table, key, tried, "cookie");
       const state = table.next(tried);
       if (!state) return undefined;
-      return { state, reason: "new", setCookie: formatGclb(table.mintKey(state), affinity.ttlSec) };
+      const setCookie = formatGclb(table.mintKey(state), affinity.ttlSec);
+      return { state, reason: byTurns(tried, "new"), setCookie };
     }
     case "CLIENT_IP":
-      return chosen(table.ownerOf(hash64(`${facts.client} ${facts.address}`), tried), "client-ip");
-    case "NONE":
-      return chosen(table.next(tried), "round-robin");
+      return byKey(table, hash64(`${facts.client} ${facts.address}`), tried, "client-ip");
+    case "NONE": {
+      const state = table.next(tried);
+      return state && { state, reason: byTurns(tried, "round-robin") };
+    }
   }
 }
 
-function chosen(state: EndpointState | undefined, reason: Reason): Choice | undefined {
-  return state && { state, reason };
+function byKey(
+  table: EndpointTable,
+  key: Hash64,
+  tried: ReadonlySet<EndpointState>,
+  reason: Reason,
+): Choice | undefined {
+  const state = table.ownerOf(key, tried);
+  return state && { state, reason: state === table.homeOf(key) ? reason : "failed-over" };
+}
+
+function byTurns(tried: ReadonlySet<EndpointState>, reason: Reason): Reason {
+  return tried.size === 0 ? reason : "failed-over";
 }

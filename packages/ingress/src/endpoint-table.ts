@@ -98,10 +98,15 @@ export class EndpointTable {
     return left;
   }
 
-  /** The endpoint of a key, leaving out those that this request has tried in vain. */
+  /** The endpoint that a key belongs to, whether it can be used or not. */
+  homeOf(key: Hash64): EndpointState | undefined {
+    return this.#members[this.#slots[slotOf(key)] ?? 0];
+  }
+
+  /** The endpoint that a key is served by: its home or, while that can't be used, the same other one each time. */
   ownerOf(key: Hash64, tried: ReadonlySet<EndpointState>): EndpointState | undefined {
-    const owner = this.#members[this.#slots[slotOf(key)] ?? 0];
-    if (owner?.endpoint.healthy && !owner.down && !tried.has(owner)) return owner;
+    const home = this.homeOf(key);
+    if (home?.endpoint.healthy && !home.down && !tried.has(home)) return home;
     let best: EndpointState | undefined;
     let bestScore = -1;
     for (const member of this.#candidates(tried)) {

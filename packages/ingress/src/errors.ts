@@ -30,7 +30,7 @@ export class IngressError extends Error {
 
 /** The error of a listener that could not be opened, in words for whoever typed the address. */
 export function listenError(cause: NodeJS.ErrnoException, host: string, port: number): IngressError {
-  const place = `${host}:${port}`;
+  const place = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   switch (cause.code) {
     case "EADDRINUSE":
       return new IngressError(

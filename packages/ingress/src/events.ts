@@ -1,6 +1,9 @@
 import type { BackendServiceId } from "@holdfast/routing";
 
-/** Why a request went to its endpoint. */
+/**
+ * Why a request went to its endpoint. `failed-over`: not to the one that its cookie or address belongs to, or not
+ * to the first that was tried, because that one can't be used.
+ */
 export type Reason = "cookie" | "client-ip" | "new" | "round-robin" | "failed-over";
 
 /**

@@ -117,13 +117,13 @@ export class Ingress {
    * @param graceMs default 0
    */
   close({ graceMs = 0 }: { readonly graceMs?: number } = {}): Promise<void> {
-    this.#closing ??= Promise.all(
-      [...this.#listeners.values()].map((listener) => listener.close(graceMs)),
-    ).then(() => {
-      for (const backend of this.#serving.backends.values()) this.#replaceEndpoints(backend, []);
-      this.#agents.close();
-    });
+    this.#closing ??= this.#close(graceMs);
     return this.#closing;
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    await Promise.all([...this.#listeners.values()].map((listener) => listener.close(graceMs)));
+    for (const backend of this.#serving.backends.values()) this.#replaceEndpoints(backend, []);
   }
 
   #route(loadBalancer: string, hostname: string, path: string): Backend | undefined {

@@ -21,7 +21,6 @@ export class UpstreamAgents {
       agent = new Agent({
         keepAlive: true,
         maxFreeSockets: this.#maxIdle,
-        maxTotalSockets: Number.POSITIVE_INFINITY,
         scheduling: "lifo",
         timeout: IDLE_MS,
       });
@@ -38,9 +37,5 @@ export class UpstreamAgents {
     agent.maxFreeSockets = 0;
     for (const sockets of Object.values(agent.freeSockets))
       for (const socket of sockets ?? []) socket.destroy();
-  }
-
-  close(): void {
-    for (const state of [...this.#agents.keys()]) this.release(state);
   }
 }
