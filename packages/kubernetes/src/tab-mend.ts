@@ -3,9 +3,15 @@ import type { Mend } from "@holdfast/routing";
 import { parseYaml, tabBefore } from "./yaml-text.ts";
 import { yamlValue } from "./yaml-value.ts";
 
-/** Each mend is a parse of its document, so both bounds keep a hostile file cheap. */
-const MAX_MENDS = 200;
-const MAX_DOCUMENT_LENGTH = 256 * 1_024;
+/**
+ * A mend may take a parse of its document. Once so many characters of a file were parsed, its further documents stay
+ * as they are, which keeps a hostile file cheap.
+ */
+const MAX_PARSED = 512 * 1_024;
+
+interface Budget {
+  left: number;
+}
 
 /**
  * Replaces tabs at the start of lines by spaces, in documents that don't parse because of them and do afterwards.
@@ -20,6 +26,7 @@ export function mendTabs(
   if (!text.includes("\t")) return { text, mends: [] };
   const { parsed } = parseYaml(text);
   const step = indentStep(text);
+  const budget: Budget = { left: MAX_PARSED };
   const mends: Mend[] = [];
   let mended = "";
   let firstLine = 1;
@@ -27,7 +34,7 @@ export function mendTabs(
     const start = index === 0 ? 0 : (document.range?.[0] ?? 0);
     const end = parsed[index + 1]?.range?.[0] ?? text.length;
     const part = text.slice(start, end);
-    const result = document.errors.length === 0 ? undefined : mendDocument(part, step);
+    const result = document.errors.length === 0 ? undefined : mendDocument(part, step, budget);
     mended += result?.text ?? part;
     for (const { line, column, before, after, next } of result?.replaced ?? []) {
       mends.push({
@@ -57,51 +64,69 @@ interface MendedDocument {
   readonly replaced: readonly Replaced[];
 }
 
-function mendDocument(text: string, step: number): MendedDocument | undefined {
-  if (text.length > MAX_DOCUMENT_LENGTH) return undefined;
+function mendDocument(text: string, step: number, budget: Budget): MendedDocument | undefined {
   const bySibling = tryMend(
     text,
+    budget,
     (lines, line, indent) => siblingIndent(lines, line) ?? byStep(indent, step),
   );
-  const bySteps = tryMend(text, (_lines, _line, indent) => byStep(indent, step));
+  const bySteps = tryMend(text, budget, (_lines, _line, indent) => byStep(indent, step));
+  // A reading that was not tried to its end might have been a second meaning.
+  if (budget.left <= 0) return undefined;
   if (bySibling === undefined || bySteps === undefined) return bySibling ?? bySteps;
   return isDeepStrictEqual(valuesOf(bySibling.text), valuesOf(bySteps.text)) ? bySibling : undefined;
 }
 
 type Indent = (lines: readonly string[], line: number, indent: string) => string;
 
-/** Mends the first error's line again and again, until no error is left or the first one isn't a tab. */
-function tryMend(text: string, choose: Indent): MendedDocument | undefined {
+/**
+ * Mends until no error is left, or the first one isn't a tab's. All lines that begin with a tab are mended at once:
+ * no block scalar holds such a line. One with spaces before its tab may be a block scalar's, so those are mended one
+ * by one, where the parser names them.
+ */
+function tryMend(text: string, budget: Budget, choose: Indent): MendedDocument | undefined {
   const replaced: Replaced[] = [];
-  let current = text;
-  while (replaced.length <= MAX_MENDS) {
-    const offsets = parseYaml(current).parsed.flatMap(({ errors }) => errors.map(({ pos }) => pos[0]));
-    if (offsets.length === 0) return replaced.length === 0 ? undefined : { text: current, replaced };
-    const offset = Math.min(...offsets.slice(0, 1_000));
+  const lines = text.split("\n");
+  const mendLine = (line: number, after: string) => {
+    const [before = ""] = /^[ \t]*/.exec(lines[line] ?? "") ?? [];
+    const rest = (lines[line] ?? "").slice(before.length);
+    lines[line] = after + rest;
+    replaced.push({ line, column: before.indexOf("\t") + 1, before, after, next: rest.trim().slice(0, 40) });
+  };
+  for (const [line, indent] of tabbedLines(lines)) mendLine(line, choose(lines, line, indent));
+  while (budget.left > 0) {
+    const current = lines.join("\n");
+    budget.left -= current.length;
+    const offset = firstError(current);
+    if (offset === undefined) return replaced.length === 0 ? undefined : { text: current, replaced };
     const tab = tabBefore(current, offset);
     if (tab === undefined) return undefined;
-    const lines = current.split("\n");
     const line = current.slice(0, tab.offset).split("\n").length - 1;
-    const content = lines[line] ?? "";
-    const rest = content.slice(tab.indent.length);
-    const after = choose(lines, line, tab.indent);
-    lines[line] = after + rest;
-    current = lines.join("\n");
-    replaced.push({
-      line,
-      column: tab.indent.indexOf("\t") + 1,
-      before: tab.indent,
-      after,
-      next: rest.trim().slice(0, 40),
-    });
+    mendLine(line, choose(lines, line, tab.indent));
   }
   return undefined;
 }
 
+/** The lines that begin with a tab and have content, each with its indentation. */
+function tabbedLines(lines: readonly string[]): [number, string][] {
+  return lines.flatMap((content, line): [number, string][] => {
+    const indent = /^\t[ \t]*(?=[^\s])/.exec(content)?.[0];
+    return indent === undefined ? [] : [[line, indent]];
+  });
+}
+
+function firstError(text: string): number | undefined {
+  let first: number | undefined;
+  for (const { errors } of parseYaml(text).parsed) {
+    for (const { pos } of errors) first = Math.min(first ?? pos[0], pos[0]);
+  }
+  return first;
+}
+
 /** The indentation of the next line with content, where that is deeper than the margin and free of tabs. */
 function siblingIndent(lines: readonly string[], line: number): string | undefined {
-  for (const next of lines.slice(line + 1)) {
-    const [, indent = "", content = ""] = /^([ \t]*)(.*)/.exec(next) ?? [];
+  for (let next = line + 1; next < lines.length; next += 1) {
+    const [, indent = "", content = ""] = /^([ \t]*)(.*)/.exec(lines[next] ?? "") ?? [];
     if (content === "" || content === "\r" || content.startsWith("#")) continue;
     return indent === "" || indent.includes("\t") ? undefined : indent;
   }
