@@ -1,9 +1,10 @@
 import { formatEvent } from "@holdfast/ingress";
-import type { LabEvent, PodExit, PodStatus } from "@holdfast/lab";
+import type { Lab, LabEvent, PodExit, PodStatus } from "@holdfast/lab";
 import { type Affinity, formatPosition } from "@holdfast/routing";
 import { formatComplaint } from "./complaint.ts";
 import { type LabReady, type LabReport, urlOf } from "./lab-report.ts";
 import { rulesOf } from "./lab-rules.ts";
+import { readableLog } from "./readable-log.ts";
 import type { Style } from "./style.ts";
 import { formatTable } from "./table.ts";
 
@@ -38,7 +39,9 @@ function tellEvent(event: LabEvent, { out, err, outStyle, errStyle }: TextStream
       else err(formatComplaint(event.finding, errStyle));
       break;
     case "log":
-      out(`${outStyle("cyan", event.pod)} ${outStyle("dim", "|")} ${event.line}`);
+      out(
+        `${outStyle("cyan", event.pod)} ${outStyle("dim", "|")} ${verbose ? event.line : readableLog(event.line)}`,
+      );
       break;
     case "ingress":
       if (verbose) out(outStyle("dim", formatEvent(event.event)));
@@ -92,15 +95,34 @@ function describeReady({ lab, ms }: LabReady, style: Style): string[] {
   }
   const pods = lab.pods();
   if (pods.length > 0) {
-    lines.push("", ...formatTable(["POD", "ADDRESS", "PID", "STATE"], pods.map(describeStatus)));
+    const rows = pods.map((pod) => describeStatus(pod, servicesOf(lab, pod)));
+    lines.push("", ...formatTable(["POD", "SERVICE", "ADDRESS", "PID", "STATE"], rows));
   }
   const [first] = lab.listeners;
   const open = first ? ` Open ${urlOf(first)}` : " No Ingress: nothing to open.";
-  return [...lines, "", style("bold", `Ready in ${(ms / 1000).toFixed(1)} s.${open}`)];
+  const late = pods.filter(({ ready }) => !ready).length;
+  const seconds = `${(ms / 1000).toFixed(1)} s`;
+  const state =
+    late === 0 ? `Ready in ${seconds}.` : `After ${seconds} ${late} of ${pods.length} pods are not ready.`;
+  return [...lines, "", style("bold", state + open)];
 }
 
-function describeStatus({ name, address, port, pid, ready }: PodStatus): string[] {
-  return [name, `${address}:${port}`, pid === undefined ? "-" : String(pid), ready ? "ready" : "not ready"];
+function describeStatus({ name, address, port, pid, ready }: PodStatus, services: string): string[] {
+  return [
+    name,
+    services,
+    `${address}:${port}`,
+    pid === undefined ? "-" : String(pid),
+    ready ? "ready" : "not ready",
+  ];
+}
+
+/** The backend services that a pod is behind. */
+function servicesOf(lab: Lab, pod: PodStatus): string {
+  const services = [...lab.model.backendServices.values()].filter((backend) =>
+    lab.podsOf(backend).some(({ name, namespace }) => name === pod.name && namespace === pod.namespace),
+  );
+  return services.map(({ id }) => id).join(", ") || "-";
 }
 
 /** As the BackendConfig has it; 0 seconds is a cookie for as long as the browser's session. */

@@ -10,6 +10,8 @@ export const LAB_ERRORS = {
   PORT_IN_USE: "The port is in use",
   /** The lab can't listen on the host or port asked for. */
   LISTEN_FAILED: "The lab can't listen",
+  /** No address or port of this machine is left for a pod. */
+  POD_ADDRESS_MISSING: "There is no address for a pod",
   /** The lab was closed before it was ready. */
   LAB_CLOSED: "The lab was closed",
 } as const;

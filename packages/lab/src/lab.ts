@@ -50,7 +50,7 @@ const SERVE_HOSTNAME: BuiltInImage = {
  * manifests say. Resolves when every pod is ready; those that are not after `readyTimeoutMs` are reported as `late` and
  * run on. When it rejects, nothing is left running.
  *
- * @throws LabError `OPTION_INVALID`, `MANIFESTS_REFUSED`, `PORT_IN_USE`, `LISTEN_FAILED`, `LAB_CLOSED`
+ * @throws LabError `OPTION_INVALID`, `MANIFESTS_REFUSED`, `PORT_IN_USE`, `LISTEN_FAILED`, `POD_ADDRESS_MISSING`, `LAB_CLOSED`
  */
 export async function startLab(given: LabOptions): Promise<Lab> {
   const options = resolveOptions(given);
@@ -123,9 +123,10 @@ class RunningLab implements Lab {
   async #close(): Promise<void> {
     await Promise.all([
       this.#ingress.close({ graceMs: this.#options.graceMs }),
-      this.#addresses.close(),
       ...this.#pods.map((pod) => pod.close()),
     ]);
+    // Not before the pods are gone, lest another lab be given their addresses.
+    await this.#addresses.close();
   }
 
   async #listen(): Promise<void> {

@@ -26,6 +26,7 @@ export interface LabOptions {
   readonly graceMs?: number;
   /** Aborting it ends a lab that is still starting: all is taken down and `startLab` rejects with `LAB_CLOSED`. */
   readonly signal?: AbortSignal;
+  /** Called for everything that happens; must neither block nor throw. */
   readonly onEvent?: (event: LabEvent) => void;
 }
 

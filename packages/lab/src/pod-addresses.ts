@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import type { Server } from "node:net";
+import { LabError } from "./errors.ts";
 import { claimPort, whyNotBound } from "./port-probe.ts";
 
 /**
@@ -48,7 +49,7 @@ export class PodAddresses {
   /**
    * The address of a new pod with these containerPorts.
    *
-   * @throws Error when no address or port could be had
+   * @throws LabError `POD_ADDRESS_MISSING`
    */
   async allot(containerPorts: readonly number[]): Promise<PodAddress> {
     const ip = this.#network === "ports" ? undefined : await this.#nextAddress();
@@ -70,7 +71,7 @@ export class PodAddresses {
       const block = await this.#claimBlock();
       if (block === undefined) {
         if (this.#network === "auto") return undefined;
-        throw new Error("this machine has no loopback address but 127.0.0.1");
+        throw new LabError("POD_ADDRESS_MISSING", "this machine has no loopback address but 127.0.0.1");
       }
       this.#block = block;
       this.#nextHost = FIRST_HOST;
@@ -89,7 +90,7 @@ export class PodAddresses {
       }
       if (claim !== "EADDRINUSE") return undefined;
     }
-    throw new Error(`no free address block in ${CLAIM_ATTEMPTS} attempts`);
+    throw new LabError("POD_ADDRESS_MISSING", `no free address block in ${CLAIM_ATTEMPTS} attempts`);
   }
 
   async #ownPort(): Promise<number> {
@@ -99,7 +100,7 @@ export class PodAddresses {
       this.#ownPorts.add(port);
       return port;
     }
-    throw new Error(`no free port in ${OWN_PORT_ATTEMPTS} attempts`);
+    throw new LabError("POD_ADDRESS_MISSING", `no free port in ${OWN_PORT_ATTEMPTS} attempts`);
   }
 }
 

@@ -83,8 +83,8 @@ export function expandReferences(text: string, variables: ReadonlyMap<string, st
 }
 
 /**
- * What a person should know about a container's `env`: variables that the lab can't fill (`ENV_UNAVAILABLE`) and
- * variables that the lab sets itself (`ENV_OVERRIDDEN`).
+ * What a person should know about a container's `env`: variables that the lab can't fill (`ENV_UNAVAILABLE`, one each)
+ * and variables that the lab sets itself (`ENV_OVERRIDDEN`, all in one).
  */
 export function environmentFindings(
   deployment: Deployment,
@@ -92,18 +92,20 @@ export function environmentFindings(
   podEnv: Readonly<Record<string, string>>,
 ): LabFinding[] {
   const object = `Deployment ${nameOf(deployment)}`;
-  return container.env.flatMap((variable, index): LabFinding[] => {
-    const at = deployment.source.locate(["spec", "template", "spec", "containers", 0, "env", index]);
-    if (Object.hasOwn(podEnv, variable.name)) {
-      const message = `the lab sets ${variable.name} itself; the manifest's value is not used`;
-      return [labFinding("ENV_OVERRIDDEN", { object, message, at })];
-    }
-    const source = unavailable(variable);
-    if (source === undefined) return [];
-    const message = `${variable.name} comes from ${source}, which the lab does not have; the variable is not set`;
+  const env = ["spec", "template", "spec", "containers", 0, "env"];
+  const overridden = container.env.filter(({ name }) => Object.hasOwn(podEnv, name)).map(({ name }) => name);
+  const findings = container.env.flatMap((variable, index): LabFinding[] => {
+    const from = overridden.includes(variable.name) ? undefined : unavailable(variable);
+    if (from === undefined) return [];
+    const message = `${variable.name} comes from ${from}, which the lab does not have; the variable is not set`;
     const fix = `for the lab, give ${variable.name} a literal value`;
-    return [labFinding("ENV_UNAVAILABLE", { object, message, fix, at })];
+    return [
+      labFinding("ENV_UNAVAILABLE", { object, message, fix, at: deployment.source.locate([...env, index]) }),
+    ];
   });
+  if (overridden.length === 0) return findings;
+  const message = `the lab sets ${[...new Set(overridden)].join(" and ")} itself; the manifest's is not used`;
+  return [...findings, labFinding("ENV_OVERRIDDEN", { object, message, at: deployment.source.locate(env) })];
 }
 
 function unavailable(variable: EnvVar): string | undefined {

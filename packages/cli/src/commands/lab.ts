@@ -27,7 +27,7 @@ export function labCommand(onExit: (code: number) => void): Command {
     .description(
       "Run Kubernetes manifests on this machine: the ingress, every pod as a process, and a broker.",
     )
-    .argument("<path...>", "manifests: files, folders, or - for standard input")
+    .argument("[path...]", "manifests: files, folders, or - for standard input")
     .option("--host <address>", "the address that the ingress listens on", "127.0.0.1")
     .option(
       "--port <port>",
@@ -52,7 +52,10 @@ Examples:
   holdfast lab k8s/ --image registry.example.com/chat='node server.js'
   kubectl get deploy,svc,ing,backendconfig -o yaml | holdfast lab - --mend`,
     )
-    .action(async (paths: string[], flags: LabFlags) => onExit(await runLab(paths, flags)));
+    .action(async (paths: string[], flags: LabFlags, command: Command) => {
+      if (paths.length === 0) command.help({ error: true });
+      onExit(await runLab(paths, flags));
+    });
 }
 
 async function runLab(paths: readonly string[], flags: LabFlags): Promise<number> {
@@ -61,7 +64,8 @@ async function runLab(paths: readonly string[], flags: LabFlags): Promise<number
   const signal = stopSignal();
   const { readManifests } = await import("@holdfast/kubernetes");
   const { mend } = await import("@holdfast/routing");
-  const stdin = paths.includes("-") ? await readStdin() : "";
+  const stdin = paths.includes("-") ? await readStdin(signal) : "";
+  if (stdin === undefined) return EXIT.INTERRUPTED;
   const read = await readManifests(paths, { stdin, mend: flags.mend === true });
   const mended = flags.mend ? mend(read.objects) : { objects: read.objects, mends: [] };
   for (const one of [...read.mends, ...mended.mends]) report.mended(one);

@@ -1,0 +1,53 @@
+import { expect, test, vi } from "vitest";
+import { holdfast, RunningCommand } from "../test/command.ts";
+
+const wait = { timeout: 10_000, interval: 20 };
+
+test("without a command it prints its help and ends with 2", async () => {
+  const { code, stderr } = await holdfast([]);
+  expect(code).toBe(2);
+  for (const name of ["lab", "server", "api", "broker", "publish"])
+    expect(stderr).toMatch(new RegExp(`^  ${name} `, "m"));
+});
+
+test.each(["lab", "server", "api", "broker", "publish"])(
+  "%s --help shows an example and ends with 0",
+  async (name) => {
+    const { code, stdout } = await holdfast([name, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`Examples?:\\n.*holdfast ${name}`));
+  },
+);
+
+test("refuses a command that it does not know with 2", async () => {
+  const { code, stderr } = await holdfast(["doctro"]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("doctro");
+});
+
+test.each(["server", "api", "broker"])(
+  "%s runs from the environment and ends in order on SIGTERM",
+  async (name) => {
+    const env = {
+      PORT: "0",
+      POD_IP: "127.0.0.1",
+      POD_NAME: "pod-1",
+      HOLDFAST_BROKER_TOKEN: "0123456789abcdef",
+    };
+    const server = new RunningCommand([name], { env });
+    try {
+      await vi.waitFor(() => expect(server.stdout).toContain('"listening"'), wait);
+      server.child.kill("SIGTERM");
+      expect(await server.exit()).toBe(0);
+      expect(server.stdout).toContain('"closed"');
+    } finally {
+      server.child.kill("SIGKILL");
+    }
+  },
+);
+
+test("names a variable of the environment that is wrong", async () => {
+  const { code, stderr } = await holdfast(["server"], { env: { PORT: "http" } });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^error CONFIG_INVALID: .*PORT=http/);
+});
