@@ -6,12 +6,14 @@ import { z } from "zod";
  * no concern here.
  */
 
+const PORT_OR_NAME = "a port number from 1 to 65535, or a port's name";
+
 export const string = z.string({ error: "a string" });
 export const name = dnsName("a name made of a-z, 0-9, dots and dashes");
 export const port = wholeNumber(1, 65_535, "a port number from 1 to 65535");
-/** A port's number or its name, such as a `targetPort`. */
-export const portOrName = z.union([port, z.string().min(1).max(63)], {
-  error: "a port number from 1 to 65535, or a port's name",
+/** A port's number or its name, such as a `targetPort`. A name has a letter, so a number in quotes is neither. */
+export const portOrName = z.union([wholeNumber(1, 65_535, PORT_OR_NAME), portName()], {
+  error: PORT_OR_NAME,
 });
 
 export function wholeNumber(min: number, max: number, wanted: string) {
@@ -68,12 +70,19 @@ const LABELS = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*
  */
 export const host = z
   .string({ error: "a string" })
-  .max(253, { error: "a host name of at most 253 characters" })
+  .max(253, { error: "a host name of at most 253 characters", abort: true })
   .regex(new RegExp(`^((\\*\\.)?${LABELS})?$`), { error: 'a lower-case host name, or "*." and one' });
+
+function portName() {
+  return z
+    .string({ error: PORT_OR_NAME })
+    .max(63, { error: PORT_OR_NAME })
+    .regex(/[A-Za-z]/, { error: PORT_OR_NAME });
+}
 
 function dnsName(wanted: string) {
   return z
     .string({ error: wanted })
-    .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, { error: wanted })
-    .max(253, { error: `${wanted}, at most 253` });
+    .max(253, { error: `${wanted}, at most 253 of them`, abort: true })
+    .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, { error: wanted });
 }

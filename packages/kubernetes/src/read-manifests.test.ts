@@ -278,13 +278,17 @@ spec: { selector: { __proto__: { polluted: true } } }
 {apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: b}, spec: {rules: [{host: "a:80"}]}}
 ---
 {apiVersion: v1, kind: Service, metadata: {name: a}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: b}, spec: {ports: [{port: 80, targetPort: "3000"}]}}
 `);
+    expect(problems.at(-1)?.fix).toBe("Write targetPort: 3000, without quotes.");
     expect(problems.map(({ message }) => message)).toEqual([
       "Namespace (no name): metadata.name: expected a name made of a-z, 0-9, dots and dashes, got the number 1",
       "BackendConfig a: spec.timeoutSec: expected a whole number, got the number 1.5",
       "Ingress a: spec.rules: expected a list, got a mapping",
       'Ingress b: spec.rules[0].host: expected a lower-case host name, or "*." and one, got the string "a:80"',
       "Service a: spec: expected a mapping, got nothing",
+      `Service b: spec.ports[0].targetPort: expected a port number from 1 to 65535, or a port's name, got the string "3000"`,
     ]);
   });
 });
