@@ -109,11 +109,11 @@ export class Pod {
       onStarted: (pid) => {
         this.#pid = pid;
         onEvent({ type: "pod", state: "started", pod: this.status() });
+        void this.#awaitReady(this.#probing.signal);
       },
       onLine: (stream, line) => onEvent({ type: "log", pod: name, stream, line }),
       onExit: (exit) => this.#exited(exit),
     });
-    void this.#awaitReady(this.#probing.signal);
   }
 
   /** Ends the program, with SIGTERM and after the grace with SIGKILL, and starts it no more. Idempotent. */
