@@ -76,7 +76,7 @@ it("says that it needs the API's address", async () => {
   await expect(publish(settings, "c", "e", 1, {})).rejects.toMatchObject({ code: "API_MISSING" });
 });
 
-it.each([
+it.each<[object, string]>([
   [{ apis: "x" }, "apis"],
   [{ publishTimeoutMs: 0 }, "publishTimeoutMs must be"],
 ])("refuses the options %j", (options, message) => {
