@@ -66,7 +66,7 @@ const URL_FORM =
 const PUBLISH_OVERHEAD = 4096;
 
 /** Channels of one connection that read what they missed at one time; a server serves four at once. */
-const CATCHING_UP = 8;
+const CATCHING_UP = 32;
 
 /**
  * A broker that another process serves with `serveBroker`, over one TCP connection, which is made again whenever it

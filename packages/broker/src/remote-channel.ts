@@ -133,6 +133,7 @@ export class RemoteChannel {
 
   /** One page. @returns whether it was read. */
   async #readOn(feed: Feed, isCurrent: () => boolean): Promise<boolean> {
+    const target = this.#target;
     let history: History;
     try {
       history = await this.#host.read(this.name, feed.position);
@@ -144,8 +145,9 @@ export class RemoteChannel {
       feed.reset(history.head, history.reason);
       return true;
     }
-    // A head short of what was pushed is a log that was rolled back: read to where it is now.
-    this.#target = Math.min(this.#target, history.head.offset);
+    // A head short of what had been pushed before is a log that was rolled back: read to where it is now. What was
+    // pushed since is not in this answer, and stays to be read.
+    if (this.#target === target) this.#target = Math.min(target, history.head.offset);
     for (const entry of history.entries) {
       if (!isCurrent()) return true;
       if (!feed.deliver(entry)) return false;
