@@ -326,7 +326,7 @@ export function brokerContract({ name, make, capabilities }: BrokerContract): vo
       });
     });
 
-    describe("a position that can't be continued from", () => {
+    describe("a position that the log can't be continued at", () => {
       const retention = { ...KEPT, maxEntries: 3 };
       let at: Position[];
 
