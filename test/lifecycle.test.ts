@@ -50,11 +50,12 @@ test("npm start ends in a line with the address to open", async () => {
   const child = spawn("npm", ["start", "--silent", "--", "--port", "0"], { cwd: root, detached: true });
   try {
     const lines: string[] = [];
-    const ready = new Promise<string>((resolve) => {
+    const ready = new Promise<string>((resolve, reject) => {
       createInterface({ input: child.stdout }).on("line", (line) => {
         lines.push(line);
         if (/^Ready in/.test(line)) resolve(line);
       });
+      child.on("close", (code) => reject(new Error(`npm start ended with ${code}:\n${lines.join("\n")}`)));
     });
     const line = await ready;
     const url = /Open (http:\/\/127\.0\.0\.1:\d+)/.exec(line)?.[1];
@@ -66,8 +67,10 @@ test("npm start ends in a line with the address to open", async () => {
     for (const part of ["default/chat", "/api", "GENERATED_COOKIE", "chat-api"])
       expect(table).toContain(part);
   } finally {
-    const exit = once(child, "exit");
-    process.kill(-Number(child.pid), "SIGINT");
-    await exit;
+    if (child.exitCode === null) {
+      const exit = once(child, "exit");
+      process.kill(-Number(child.pid), "SIGINT");
+      await exit;
+    }
   }
 });

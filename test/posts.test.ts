@@ -1,4 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { Agent } from "node:http";
+import type { LookupFunction } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "@holdfast/client";
@@ -16,6 +18,13 @@ function folderOf(name: string, blocks: readonly { kind: string; text: string }[
   const folder = mkdtempSync(join(scratch, `${name}-`));
   for (const { kind, text } of blocks) writeFileSync(join(folder, `${kind.toLowerCase()}.yaml`), text);
   return folder;
+}
+
+/** Stands in for the DNS record that points the post's host at the balancer. */
+function loopbackAgent(): Agent {
+  const lookup: LookupFunction = (_host, options, done) =>
+    options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4);
+  return new Agent({ lookup });
 }
 
 const first = postBlocks("2020-gke-ingress-sticky-session");
@@ -140,9 +149,11 @@ spec:
   test("run with --mend and a Deployment: a client of socket.example.com subscribes", async () => {
     await using lab = await LabProcess.start(["--mend", folderOf("second", [...second, deployment])]);
     expect(lab.output).toMatch(/service\.yaml/);
-    const client = connect(lab.url, {
+    const { port } = new URL(lab.url);
+    const client = connect(`http://socket.example.com:${port}`, {
+      // Its types leave out what it takes on Node: an http.Agent.
       socket: {
-        extraHeaders: { host: "socket.example.com" },
+        agent: loopbackAgent() as unknown as boolean,
         withCredentials: true,
         transports: ["polling"],
       },

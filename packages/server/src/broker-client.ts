@@ -13,9 +13,13 @@ export function openConfiguredBroker(config: BrokerClientConfig, log: Log): Brok
     return openEmbeddedBroker();
   }
   const broker = openBroker(config.broker);
+  // The first status only says that the connection is being made.
+  let isFirst = true;
   broker.watch((status) => {
     if (status.type === "available") log.info("the broker is available");
+    else if (isFirst) log.debug("connecting to the broker");
     else log.error({ err: status.error }, "the broker is not available");
+    isFirst = false;
   });
   return broker;
 }
