@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { get } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 
 /** Whether a process is running. One that has ended and waits for its parent to take notice is not. */
 export function isRunning(pid: number): boolean {
@@ -45,4 +47,13 @@ export function request(url: string, headers: Record<string, string> = {}): Prom
       });
     }).on("error", reject);
   });
+}
+
+/** Ports that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  for (const server of servers) server.close();
+  return ports;
 }
