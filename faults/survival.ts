@@ -1,7 +1,7 @@
+import { type Random, seededRandom } from "@holdfast/broker/testing";
 import { connect, type HoldfastClient } from "@holdfast/client";
 import { History } from "./history.ts";
 import { LabProcess } from "./lab-process.ts";
-import { type Random, seededRandom } from "./random.ts";
 
 export interface SurvivalOptions {
   readonly seed: number;
@@ -121,7 +121,7 @@ async function publishAll(
       await publish(publisher, random.pick(channels), `message-${next}`, history);
       progress.published += 1;
       // A pace at which the kills fall between messages, at moments that the seed chooses.
-      await new Promise((resolve) => setTimeout(resolve, random.between(5, 45)));
+      await new Promise((resolve) => setTimeout(resolve, 5 + random.below(40)));
     }
   };
   await Promise.all([worker(), worker(), worker()]);

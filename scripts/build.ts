@@ -40,7 +40,7 @@ for (const folder of readdirSync(packages)) {
   rmSync(config);
   if (built.status !== 0) process.exit(1);
   for (const file of readdirSync(join(source, "src"), { recursive: true, encoding: "utf8" })) {
-    if (/\.m?js$/.test(file)) copyFileSync(join(source, "src", file), join(target, file));
+    if (/\.[cm]?js$/.test(file)) copyFileSync(join(source, "src", file), join(target, file));
   }
   const manifest = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
   const { exports, bin, ...rest } = manifest;

@@ -27,7 +27,7 @@ function houseOfTheDocs(): Map<string, readonly string[]> {
 
 function sourcesOf(folder: string): string[] {
   const files = readdirSync(join(root, "packages", folder, "src"), { recursive: true, encoding: "utf8" });
-  return files.filter((file) => /\.(ts|js|mjs)$/.test(file) && !/\.test\.ts$/.test(file));
+  return files.filter((file) => /\.(ts|cjs|js|mjs)$/.test(file) && !/\.test\.ts$/.test(file));
 }
 
 function importsOf(folder: string): Set<string> {

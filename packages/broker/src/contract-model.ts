@@ -1,6 +1,6 @@
 import { expect, vi } from "vitest";
 import type { Broker, Entry, Position, Subscription } from "./port.ts";
-import { type Random, seededRandom } from "./seeded-random.ts";
+import { type Random, seededRandom } from "./testing.ts";
 
 interface Reader {
   readonly channel: string;
@@ -15,14 +15,14 @@ const WAIT = { timeout: 10_000, interval: 5 };
 /**
  * Publishers on both nodes, subscribers that join and leave, and readers of history, at random; at the end each
  * subscriber has exactly the log's entries from its head to the point where it left. Its seed is printed when it
- * fails, and `HOLDFAST_SEED` replays it.
+ * fails, and `SEED` replays it.
  */
 export async function modelCheck(a: Broker, b: Broker): Promise<void> {
-  const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 32));
+  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32));
   try {
     await new ModelRun([a, b], seededRandom(seed), `model.${seed}`).run();
   } catch (cause) {
-    throw new Error(`The model disagrees; replay with HOLDFAST_SEED=${seed}.`, { cause });
+    throw new Error(`The model disagrees; replay with SEED=${seed}.`, { cause });
   }
 }
 

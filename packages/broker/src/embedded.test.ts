@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { bytes, logOf, record, textOf, WAIT } from "../test/feed.ts";
 import { type EmbeddedBrokerOptions, openEmbeddedBroker } from "./embedded.ts";
 import type { Broker } from "./port.ts";
-import { bytes, logOf, record, textOf, WAIT } from "./test-feed.ts";
 
 let folder: string;
 let path: string;

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
+import { logOf, textOf } from "../test/feed.ts";
 import { openEmbeddedBroker } from "./embedded.ts";
-import { logOf, textOf } from "./test-feed.ts";
 
 const MODULE = new URL("./mod.ts", import.meta.url).href;
 

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
+import { bytes, logOf } from "../test/feed.ts";
 import { openEmbeddedBroker } from "./embedded.ts";
 import { openBroker } from "./open.ts";
 import { serveBroker } from "./serve.ts";
-import { bytes, logOf } from "./test-feed.ts";
 
 test("opens a broker in memory, in a file by path or by URL, and a served one", async () => {
   const folder = await mkdtemp(join(tmpdir(), "holdfast-open-"));

@@ -1,8 +1,8 @@
 import { expect, test, vi } from "vitest";
+import { record, WAIT } from "../test/feed.ts";
 import { BrokerError } from "./errors.ts";
 import type { Entry, History, Position } from "./port.ts";
 import { type ChannelHost, RemoteChannel } from "./remote-channel.ts";
-import { record, WAIT } from "./test-feed.ts";
 
 function entry(offset: number): Entry {
   return { offset, seq: offset, tag: `t${offset}`, time: 0, data: new Uint8Array() };

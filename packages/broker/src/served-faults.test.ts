@@ -2,13 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { FaultProxy } from "../test/fault-proxy.ts";
+import { available, bytes, logOf, record, textOf, WAIT } from "../test/feed.ts";
 import { type ConnectBrokerOptions, connectBroker } from "./connect.ts";
 import { openEmbeddedBroker } from "./embedded.ts";
-import { FaultProxy } from "./fault-proxy.ts";
 import type { Broker } from "./port.ts";
-import { seededRandom } from "./seeded-random.ts";
 import { type ServeBrokerOptions, type ServedBroker, serveBroker } from "./serve.ts";
-import { available, bytes, logOf, record, testSeed, textOf, WAIT } from "./test-feed.ts";
+import { seededRandom, testSeed } from "./testing.ts";
 
 const TOKEN = "a-token-for-these-tests";
 const QUICK = { minBackOffMs: 1, maxBackOffMs: 20, requestMs: 15_000 };

@@ -1,14 +1,14 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { available, bytes, record, WAIT } from "../test/feed.ts";
 import { type ConnectBrokerOptions, connectBroker } from "./connect.ts";
 import { openEmbeddedBroker } from "./embedded.ts";
 import { encodeFrame, FrameReader } from "./frame.ts";
 import { decodeServer, encodeClient, encodeServer, PROTOCOL, type ServerMessage } from "./messages.ts";
 import type { Broker, ChannelEvent, Position } from "./port.ts";
-import { seededRandom } from "./seeded-random.ts";
 import { type ConnectionEnd, type ServeBrokerOptions, type ServedBroker, serveBroker } from "./serve.ts";
-import { available, bytes, record, testSeed, WAIT } from "./test-feed.ts";
+import { seededRandom, testSeed } from "./testing.ts";
 
 const TOKEN = "a-token-for-these-tests";
 const HELLO = encodeClient({ type: "hello", protocol: PROTOCOL, token: TOKEN });

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
 import { run } from "./program.ts";
 
 // Nothing may keep a command alive that has said its last word.

@@ -1,27 +1,15 @@
 import { connectBroker, openEmbeddedBroker, serveBroker } from "@holdfast/broker";
+import { seededRandom, testSeed } from "@holdfast/broker/testing";
 import { expect, it } from "vitest";
 import { Subscriber, TestNode } from "../test/node.ts";
 import { Hub } from "./hub.ts";
 
-/** Random numbers from 0 to 1 that a seed repeats (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 32));
+const seed = testSeed();
 
-it(`gives every subscriber on every node the same entries in the same order, whoever drops and resumes where (HOLDFAST_SEED=${seed})`, async () => {
-  const random = randomOf(seed);
-  const below = (n: number) => Math.floor(random() * n);
+it(`gives every subscriber on every node the same entries in the same order, whoever drops and resumes where (SEED=${seed})`, async () => {
+  const { next: random, below } = seededRandom(seed);
   const broker = openEmbeddedBroker();
   const served = await serveBroker(broker);
   const links = [connectBroker(served.url), connectBroker(served.url)];

@@ -1,5 +1,5 @@
-import { constants, type Dirent } from "node:fs";
-import { type FileHandle, open, readdir, realpath, stat } from "node:fs/promises";
+import { createReadStream, type Dirent } from "node:fs";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Problem, type ProblemCode, problem } from "./problem.ts";
 
@@ -108,8 +108,7 @@ export class SourceReader {
       const real = await realpath(file).catch(() => file);
       if (this.#seen.has(real)) return undefined;
       this.#seen.add(real);
-      await using handle = await open(file, constants.O_RDONLY);
-      const bytes = await readUpTo(handle, this.#limits.maxFileBytes + 1);
+      const bytes = await readUpTo(file, this.#limits.maxFileBytes + 1);
       if (!this.#fits(file, bytes.length)) return undefined;
       return withoutMark(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
     } catch (error) {
@@ -136,15 +135,9 @@ export class SourceReader {
 }
 
 /** A pipe or a device has no size to ask for beforehand, so reading itself is bounded. */
-async function readUpTo(handle: FileHandle, limit: number): Promise<Buffer> {
+async function readUpTo(file: string, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  let total = 0;
-  while (total < limit) {
-    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(Math.min(65_536, limit - total)), 0);
-    if (bytesRead === 0) break;
-    chunks.push(buffer.subarray(0, bytesRead));
-    total += bytesRead;
-  }
+  for await (const chunk of createReadStream(file, { end: limit - 1 })) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 

@@ -1,5 +1,5 @@
 import { expect, vi } from "vitest";
-import type { Broker, ChannelEvent, Entry, Position } from "./port.ts";
+import type { Broker, ChannelEvent, Entry, Position } from "../src/port.ts";
 
 export const WAIT = { timeout: 15_000, interval: 5 };
 
@@ -51,11 +51,4 @@ export async function available(broker: Broker): Promise<void> {
   const unwatch = broker.watch(({ type }) => told.push(type));
   await vi.waitFor(() => expect(told.at(-1)).toBe("available"), WAIT);
   unwatch();
-}
-
-/** The seed of a randomised test: `HOLDFAST_SEED`, or a new one, which is printed. */
-export function testSeed(): number {
-  const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 32));
-  console.info(`HOLDFAST_SEED=${seed}`);
-  return seed;
 }

@@ -3,7 +3,15 @@ export interface Random {
   next(): number;
   /** A whole number from 0, below the bound. */
   below(bound: number): number;
+  /** One of them. @throws RangeError when there is none. */
   pick<T>(items: readonly T[]): T;
+}
+
+/** The seed of a randomised test: the environment's `SEED`, or a new one. Printed, so that the run can be replayed. */
+export function testSeed(): number {
+  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32));
+  console.info(`SEED=${seed}`);
+  return seed;
 }
 
 /** Random numbers for tests, the same ones for the same seed (the generator is mulberry32, in the public domain). */
