@@ -1,4 +1,5 @@
-#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
+#!/usr/bin/env node
+import "./quiet-sqlite.ts";
 import { run } from "./program.ts";
 
 // Nothing may keep a command alive that has said its last word.

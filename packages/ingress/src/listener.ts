@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import {
   answerWithPage,
@@ -49,8 +49,7 @@ export class Listener {
       // A missing Host is refused in readHead, with the page that every malformed request gets.
       requireHostHeader: false,
       noDelay: true,
-      // GKE's load balancer upgrades to WebSocket and ignores other offers, which HTTP lets any server do.
-      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === "websocket",
+      shouldUpgradeCallback: isWebSocketOffer,
     });
     this.#server.maxConnections = options.maxConnections;
     // Node drops the fields past this count without a word; the head's size bounds them already.
@@ -130,8 +129,27 @@ export class Listener {
 
   #upgrade(request: IncomingMessage, socket: Socket, early: Buffer): void {
     request.on("error", () => {});
+    if (!isWebSocketOffer(request)) {
+      this.#serveDetached(request, socket);
+      return;
+    }
     const exchange = this.#admit(request, endsOf(socket), (page) => writePage(socket, page));
     if (exchange) new UpgradeRelay(exchange, request, socket, early, this.#given.options).start();
+  }
+
+  /** Node 22 has no `shouldUpgradeCallback`: it hands over every offer, with its connection, which ends with the answer. */
+  #serveDetached(request: IncomingMessage, socket: Socket): void {
+    if (Number(request.headers["content-length"] ?? 0) > 0 || request.headers["transfer-encoding"]) {
+      // What follows the head is not parsed any more.
+      this.#refuse("malformed-request", endsOf(socket).client, BAD_REQUEST.status);
+      writePage(socket, BAD_REQUEST);
+      return;
+    }
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.once("finish", () => socket.end());
+    this.#serve(request, response);
   }
 
   /** Finds the backend of a request, or answers it here. */
@@ -190,6 +208,11 @@ export class Listener {
   #refuse(cause: RefusedEvent["cause"], client: string, status: number): void {
     this.#given.onEvent({ type: "refused", loadBalancer: this.#given.loadBalancer, client, cause, status });
   }
+}
+
+/** GKE's load balancer upgrades to WebSocket and ignores other offers, which HTTP lets any server do. */
+function isWebSocketOffer(request: IncomingMessage): boolean {
+  return request.headers.upgrade?.toLowerCase() === "websocket";
 }
 
 function ownAnswer(head: RequestHead, ends: Ends) {
