@@ -1,7 +1,7 @@
 // Makes what is published: for each package a folder `dist` with ESM JavaScript, type declarations and a package.json
 // whose entry points are those files. In the repo the entry points are the TypeScript sources.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
@@ -42,6 +42,9 @@ for (const folder of readdirSync(packages)) {
   for (const file of readdirSync(join(source, "src"), { recursive: true, encoding: "utf8" })) {
     if (/\.[cm]?js$/.test(file)) copyFileSync(join(source, "src", file), join(target, file));
   }
+  // The client's browser bundle is made by another script, on install.
+  const bundle = join(source, "dist");
+  if (existsSync(bundle)) cpSync(bundle, target, { recursive: true });
   const manifest = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
   const { exports, bin, ...rest } = manifest;
   writeFileSync(

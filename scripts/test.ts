@@ -33,6 +33,7 @@ function vitest(node: string, project: string): Tally {
 const steps: [title: string, step: () => Tally][] = [
   ["Format and lint", () => check("npm", "run", "--silent", "lint")],
   ["Types", () => check("npm", "run", "--silent", "types")],
+  ["Generated docs up to date", () => check("npm", "run", "--silent", "docs", "--", "--check")],
   [`Unit, golden and contract tests (Node ${process.version})`, () => vitest(process.execPath, "unit")],
   ["Unit, golden and contract tests (the oldest Node supported)", () => vitest(oldestNode, "unit")],
   ["End-to-end, browser and fault tests", () => vitest(process.execPath, "system")],

@@ -204,7 +204,9 @@ describe("a connection", () => {
     await available(client);
     const statuses: string[] = [];
     client.watch(({ type }) => statuses.push(type));
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    const begun = host.proxy.chunks;
+    // Beats and their answers, for several times as long as either side would wait without them.
+    await vi.waitFor(() => expect(host.proxy.chunks - begun).toBeGreaterThan(60), WAIT);
     expect(statuses).toEqual(["available"]);
   });
 

@@ -9,6 +9,7 @@ export class FaultProxy {
   /** Bytes go nowhere, and nobody is told. */
   #holding = false;
   #refusing = false;
+  #chunks = 0;
 
   private constructor(server: Server, port: number, targetPort: number) {
     this.#server = server;
@@ -23,6 +24,11 @@ export class FaultProxy {
     const address = server.address();
     if (!address || typeof address === "string") throw new Error("A TCP server has a port.");
     return new FaultProxy(server, address.port, targetPort);
+  }
+
+  /** Chunks relayed so far, both ways. */
+  get chunks(): number {
+    return this.#chunks;
   }
 
   /** The URL of a served broker, by way of this proxy. */
@@ -89,6 +95,7 @@ export class FaultProxy {
     this.#sockets.add(from);
     from.setNoDelay(true);
     from.on("data", (chunk) => {
+      this.#chunks++;
       if (!to.write(chunk)) from.pause();
     });
     to.on("drain", () => {

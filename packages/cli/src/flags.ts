@@ -1,7 +1,10 @@
 import { InvalidArgumentError } from "commander";
 
 /** Adds one `--image NAME=COMMAND` to those before it. @throws InvalidArgumentError (commander's, so exit code 2) */
-export function addImageFlag(flag: string, before: Readonly<Record<string, string>>): Record<string, string> {
+export function addImageFlag(
+  flag: string,
+  before: Readonly<Record<string, string>> = {},
+): Record<string, string> {
   const equals = flag.indexOf("=");
   const name = flag.slice(0, equals).trim();
   const command = flag.slice(equals + 1);

@@ -48,6 +48,6 @@ test.each(["server", "api", "broker"])(
 
 test("names a variable of the environment that is wrong", async () => {
   const { code, stderr } = await holdfast(["server"], { env: { PORT: "http" } });
-  expect(code).toBe(1);
+  expect(code).toBe(2);
   expect(stderr).toMatch(/^error CONFIG_INVALID: .*PORT=http/);
 });

@@ -7,12 +7,14 @@ import { serverCommand } from "./commands/server.ts";
 import { complaintOf, formatComplaint } from "./complaint.ts";
 import { CliError, EXIT } from "./errors.ts";
 import { styleFor } from "./style.ts";
+import { version } from "./version.ts";
 
 /** The `holdfast` command with all its subcommands. `onExit` is told a subcommand's exit code when it has run. */
 export function createProgram(onExit: (code: number) => void = () => {}): Command {
   const program = new Command("holdfast")
     .description("Keeps Socket.IO clients on their server, and their messages whole when that fails.")
     .showHelpAfterError("(add --help for how to use it)")
+    .version(version, "--version")
     .exitOverride()
     .addHelpText(
       "after",
@@ -37,6 +39,12 @@ export async function run(args: readonly string[]): Promise<number> {
     // Commander has written its own message, and the help where there was no command.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.MISUSE;
     process.stderr.write(`${formatComplaint(complaintOf(error), styleFor(process.stderr))}\n`);
-    return error instanceof CliError ? error.exitCode : EXIT.NO;
+    return exitCodeOf(error);
   }
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CliError) return error.exitCode;
+  // A server's arguments are its environment.
+  return error instanceof Error && "code" in error && error.code === "CONFIG_INVALID" ? EXIT.MISUSE : EXIT.NO;
 }

@@ -31,7 +31,7 @@ export interface LabOptions {
 }
 
 /** Every option with its default. */
-export const DEFAULTS = {
+export const DEFAULTS: Required<Omit<LabOptions, "objects">> = {
   builtIn: {},
   images: {},
   cwd: ".",
@@ -43,7 +43,7 @@ export const DEFAULTS = {
   graceMs: 2000,
   signal: new AbortController().signal,
   onEvent: () => {},
-} as const satisfies Required<Omit<LabOptions, "objects">>;
+};
 
 /** Puts in the defaults and checks what was given. @throws LabError `OPTION_INVALID` */
 export function resolveOptions(given: LabOptions): Required<LabOptions> {

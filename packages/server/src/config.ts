@@ -5,15 +5,15 @@ import type { Values } from "./variables.ts";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 
-/** What every server is told. */
+/** What every server is told. The defaults are in `variables.ts`. */
 export interface CommonConfig {
-  /** `PORT`; default 3000, the broker's 7420. 0: any free port. */
+  /** `PORT`. 0: any free one. */
   readonly port: number;
   /** `HOST`, or else `POD_IP`: the address to listen on. Default: all. */
   readonly host: string | undefined;
   /** `POD_NAME`, or else `HOSTNAME`, or else the machine's name. */
   readonly node: string;
-  /** `HOLDFAST_LOG_LEVEL`; default `info`. */
+  /** `HOLDFAST_LOG_LEVEL` */
   readonly logLevel: LogLevel;
 }
 
@@ -26,28 +26,28 @@ export interface BrokerClientConfig {
 }
 
 export interface SocketServerConfig extends CommonConfig, BrokerClientConfig {
-  /** `HOLDFAST_PATH`: Socket.IO's path. Default `/socket.io`. */
+  /** `HOLDFAST_PATH`: Socket.IO's path. */
   readonly path: string;
   /** `HOLDFAST_STATIC`: a folder that is served at `/`. */
   readonly staticFolder: string | undefined;
-  /** `HOLDFAST_PING_INTERVAL_MS`; default 25,000. */
+  /** `HOLDFAST_PING_INTERVAL_MS` */
   readonly pingIntervalMs: number;
-  /** `HOLDFAST_PING_TIMEOUT_MS`; default 20,000. */
+  /** `HOLDFAST_PING_TIMEOUT_MS` */
   readonly pingTimeoutMs: number;
-  /** `HOLDFAST_MAX_SUBSCRIPTIONS` of one connection; default 128. */
+  /** `HOLDFAST_MAX_SUBSCRIPTIONS` of one connection. */
   readonly maxSubscriptions: number;
-  /** `HOLDFAST_MAX_QUEUED_BYTES` for one connection; default 1 MiB. */
+  /** `HOLDFAST_MAX_QUEUED_BYTES` for one connection. */
   readonly maxQueuedBytes: number;
-  /** `HOLDFAST_PROBE_INTERVAL_MS`; default 2,000. */
+  /** `HOLDFAST_PROBE_INTERVAL_MS` */
   readonly probeIntervalMs: number;
-  /** `HOLDFAST_PROBE_TIMEOUT_MS`; default 5,000. */
+  /** `HOLDFAST_PROBE_TIMEOUT_MS` */
   readonly probeTimeoutMs: number;
 }
 
 export interface ApiConfig extends CommonConfig, BrokerClientConfig {
-  /** `HOLDFAST_BASE_PATH`: what stands before `/v1`, without a slash at its end. Default none. */
+  /** `HOLDFAST_BASE_PATH`: what stands before `/v1`, without a slash at its end; empty where there is none. */
   readonly basePath: string;
-  /** `HOLDFAST_BODY_LIMIT` in bytes; default 64 KiB. */
+  /** `HOLDFAST_BODY_LIMIT` in bytes. */
   readonly bodyLimit: number;
 }
 
@@ -58,71 +58,52 @@ export interface BrokerServerConfig extends CommonConfig {
   readonly dataFile: string | undefined;
 }
 
-const DEFAULTS = {
-  port: 3000,
-  brokerPort: 7420,
-  logLevel: "info",
-  path: "/socket.io",
-  pingIntervalMs: 25_000,
-  pingTimeoutMs: 20_000,
-  maxSubscriptions: 128,
-  maxQueuedBytes: 1_048_576,
-  probeIntervalMs: 2_000,
-  probeTimeoutMs: 5_000,
-  basePath: "",
-  bodyLimit: 65_536,
-} as const;
-
 /** @throws ServerError `CONFIG_INVALID` that names the variables */
 export function readSocketServerConfig(environment: Environment): SocketServerConfig {
-  const values = readEnvironment(environment);
+  const values = readEnvironment(environment, "server");
   return {
-    ...common(values, DEFAULTS.port),
+    ...common(values),
     ...brokerClient(values),
-    path: values.HOLDFAST_PATH ?? DEFAULTS.path,
+    path: values.HOLDFAST_PATH,
     staticFolder: values.HOLDFAST_STATIC,
-    pingIntervalMs: values.HOLDFAST_PING_INTERVAL_MS ?? DEFAULTS.pingIntervalMs,
-    pingTimeoutMs: values.HOLDFAST_PING_TIMEOUT_MS ?? DEFAULTS.pingTimeoutMs,
-    maxSubscriptions: values.HOLDFAST_MAX_SUBSCRIPTIONS ?? DEFAULTS.maxSubscriptions,
-    maxQueuedBytes: values.HOLDFAST_MAX_QUEUED_BYTES ?? DEFAULTS.maxQueuedBytes,
-    probeIntervalMs: values.HOLDFAST_PROBE_INTERVAL_MS ?? DEFAULTS.probeIntervalMs,
-    probeTimeoutMs: values.HOLDFAST_PROBE_TIMEOUT_MS ?? DEFAULTS.probeTimeoutMs,
+    pingIntervalMs: values.HOLDFAST_PING_INTERVAL_MS,
+    pingTimeoutMs: values.HOLDFAST_PING_TIMEOUT_MS,
+    maxSubscriptions: values.HOLDFAST_MAX_SUBSCRIPTIONS,
+    maxQueuedBytes: values.HOLDFAST_MAX_QUEUED_BYTES,
+    probeIntervalMs: values.HOLDFAST_PROBE_INTERVAL_MS,
+    probeTimeoutMs: values.HOLDFAST_PROBE_TIMEOUT_MS,
   };
 }
 
 /** @throws ServerError `CONFIG_INVALID` that names the variables */
 export function readApiConfig(environment: Environment): ApiConfig {
-  const values = readEnvironment(environment);
+  const values = readEnvironment(environment, "api");
   return {
-    ...common(values, DEFAULTS.port),
+    ...common(values),
     ...brokerClient(values),
-    basePath: values.HOLDFAST_BASE_PATH ?? DEFAULTS.basePath,
-    bodyLimit: values.HOLDFAST_BODY_LIMIT ?? DEFAULTS.bodyLimit,
+    basePath: values.HOLDFAST_BASE_PATH,
+    bodyLimit: values.HOLDFAST_BODY_LIMIT,
   };
 }
 
 /** @throws ServerError `CONFIG_INVALID` that names the variables */
 export function readBrokerServerConfig(environment: Environment): BrokerServerConfig {
-  const values = readEnvironment(environment);
+  const values = readEnvironment(environment, "broker");
   if (values.HOLDFAST_BROKER_TOKEN === undefined) {
     throw new ServerError(
       "CONFIG_INVALID",
       "HOLDFAST_BROKER_TOKEN is not set; give the broker and its clients the same 16 to 200 letters, digits, - and _",
     );
   }
-  return {
-    ...common(values, DEFAULTS.brokerPort),
-    token: values.HOLDFAST_BROKER_TOKEN,
-    dataFile: values.HOLDFAST_DATA,
-  };
+  return { ...common(values), token: values.HOLDFAST_BROKER_TOKEN, dataFile: values.HOLDFAST_DATA };
 }
 
-function common(values: Values, port: number): CommonConfig {
+function common(values: Values): CommonConfig {
   return {
-    port: values.PORT ?? port,
+    port: values.PORT,
     host: values.HOST ?? values.POD_IP,
     node: values.POD_NAME ?? values.HOSTNAME ?? hostname(),
-    logLevel: values.HOLDFAST_LOG_LEVEL ?? DEFAULTS.logLevel,
+    logLevel: values.HOLDFAST_LOG_LEVEL,
   };
 }
 

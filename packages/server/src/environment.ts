@@ -1,5 +1,5 @@
 import { ServerError } from "./errors.ts";
-import { VARIABLES, type Values, type VariableName } from "./variables.ts";
+import { defaultOf, type Role, VARIABLES, type Values, type VariableName } from "./variables.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -12,24 +12,24 @@ const SERVICE_LINK =
   /_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/;
 
 /**
- * Reads what is set of the known variables; an empty one counts as not set.
+ * Reads the variables, with a role's defaults where they are not set; an empty one counts as not set.
  *
  * @throws ServerError `CONFIG_INVALID` that names every variable at fault: a value out of range, or a `HOLDFAST_`
  *   name that is none of ours, which is a typing error more often than not
  */
-export function readEnvironment(environment: Environment): Values {
+export function readEnvironment(environment: Environment, role: Role): Values {
   const problems: string[] = [];
-  const values: Record<string, unknown> = {};
   for (const [name, text] of Object.entries(environment)) {
-    if (text === undefined) continue;
-    if (!isVariable(name)) {
-      if (name.startsWith("HOLDFAST_") && !SERVICE_LINK.test(name)) {
-        problems.push(`${name} is no variable of Holdfast; the nearest is ${nearest(name)}`);
-      }
-      continue;
+    if (text === undefined || isVariable(name) || SERVICE_LINK.test(name)) continue;
+    if (name.startsWith("HOLDFAST_")) {
+      problems.push(`${name} is no variable of Holdfast; the nearest is ${nearest(name)}`);
     }
-    if (text === "") continue;
-    const result = VARIABLES[name].safeParse(text);
+  }
+  const values: Partial<Record<VariableName, unknown>> = {};
+  for (const name of Object.keys(VARIABLES) as VariableName[]) {
+    const text = environment[name] || defaultOf(name, role);
+    if (text === undefined) continue;
+    const result = VARIABLES[name].schema.safeParse(text);
     if (result.success) values[name] = result.data;
     else problems.push(`${name}=${shown(name, text)} ${result.error.issues[0]?.message ?? "is not valid"}`);
   }
@@ -37,7 +37,7 @@ export function readEnvironment(environment: Environment): Values {
   return values as Values;
 }
 
-function isVariable(name: string): name is VariableName {
+function isVariable(name: string): boolean {
   return Object.hasOwn(VARIABLES, name);
 }
 

@@ -16,7 +16,7 @@ import { styleFor } from "../style.ts";
 interface LabFlags {
   readonly host: string;
   readonly port: number;
-  readonly image: Readonly<Record<string, string>>;
+  readonly image?: Readonly<Record<string, string>>;
   readonly mend?: boolean;
   readonly json?: boolean;
   readonly verbose?: boolean;
@@ -39,7 +39,6 @@ export function labCommand(onExit: (code: number) => void): Command {
       "--image <name=command>",
       "how to run an image, with or without its tag (repeatable)",
       addImageFlag,
-      {},
     )
     .option("--mend", "mend in memory what has only one sensible reading, and say what")
     .option("--json", "tell everything as JSON, one object a line")
@@ -74,7 +73,7 @@ async function runLab(paths: readonly string[], flags: LabFlags): Promise<number
   if (read.problems.some(({ code }) => code === "PATH_NOT_FOUND")) return EXIT.MISUSE;
   if (read.problems.length > 0) return EXIT.NO;
   return serve(
-    { objects: mended.objects, host: flags.host, port: flags.port, images: flags.image },
+    { objects: mended.objects, host: flags.host, port: flags.port, images: flags.image ?? {} },
     begun,
     report,
     signal,
