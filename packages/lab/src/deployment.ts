@@ -7,6 +7,7 @@ import {
   nameOf,
   type RoutingModel,
   type Service,
+  selects,
 } from "@holdfast/routing";
 import { type LabFinding, labFinding } from "./finding.ts";
 import { flagFor, type ImageSources, type PodCommand, resolveImage } from "./images.ts";
@@ -54,7 +55,8 @@ export function planDeployments(
   const deployments: DeploymentPlan[] = [];
   const findings: LabFinding[] = [];
   const services = objects.filter((object) => object.kind === "Service");
-  for (const deployment of objects.filter((object) => object.kind === "Deployment")) {
+  const declared = objects.filter((object) => object.kind === "Deployment");
+  for (const deployment of declared) {
     const container = deployment.spec.template.containers[0];
     if (!container) continue;
     const resolution = resolveImage(container, deployment, options.images);
@@ -77,20 +79,8 @@ export function planDeployments(
     }
   }
   findings.push(...tooMany(deployments), ...unusedFlags(objects, options.images.flags));
-  findings.push(...withoutPods(deployments, model));
+  findings.push(...withoutPods(declared, model));
   return { deployments, findings };
-}
-
-/** Whether a selector picks pods with these labels, as a Service's does: one without entries picks none. */
-export function selects(
-  selector: Readonly<Record<string, string>>,
-  labels: Readonly<Record<string, string>>,
-): boolean {
-  const wanted = Object.entries(selector);
-  return (
-    wanted.length > 0 &&
-    wanted.every(([name, value]) => Object.hasOwn(labels, name) && labels[name] === value)
-  );
 }
 
 function portsOf(
@@ -192,9 +182,10 @@ function unusedFlags(objects: readonly KubernetesObject[], flags: ReadonlyMap<st
     );
 }
 
-function withoutPods(deployments: readonly DeploymentPlan[], model: RoutingModel): LabFinding[] {
+function withoutPods(deployments: readonly Deployment[], model: RoutingModel): LabFinding[] {
+  const behind = new Set(deployments.flatMap((deployment) => backendsOf(deployment, model)));
   return [...model.backendServices.values()]
-    .filter((backend) => !deployments.some((plan) => backendsOf(plan.deployment, model).includes(backend)))
+    .filter((backend) => !behind.has(backend))
     .map((backend) =>
       labFinding("SERVICE_WITHOUT_PODS", {
         object: `Service ${backend.namespace}/${backend.service}`,

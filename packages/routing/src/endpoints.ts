@@ -1,4 +1,5 @@
 import type { BackendService, Endpoint } from "./model.ts";
+import { selects } from "./selector.ts";
 
 /** A running pod, as far as a balancer cares. */
 export interface Pod {
@@ -26,13 +27,10 @@ export function endpointsOf(
   backendService: Pick<BackendService, "namespace" | "selector" | "targetPort">,
   pods: readonly Pod[],
 ): Endpoint[] {
-  const selector = Object.entries(backendService.selector);
-  if (selector.length === 0) return [];
   const endpoints: Endpoint[] = [];
   for (const pod of pods) {
     if (pod.namespace !== backendService.namespace) continue;
-    if (!selector.every(([key, value]) => Object.hasOwn(pod.labels, key) && pod.labels[key] === value))
-      continue;
+    if (!selects(backendService.selector, pod.labels)) continue;
     const port = listeningPort(pod, backendService.targetPort);
     if (port === undefined) continue;
     endpoints.push({ address: pod.address, port, pod: pod.name, healthy: pod.healthy });

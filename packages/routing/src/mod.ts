@@ -37,6 +37,7 @@ export type {
   TextPosition,
 } from "./objects.ts";
 export { formatPosition, nameOf } from "./objects.ts";
+export { selects } from "./selector.ts";
 export type { Translation } from "./translate.ts";
 export { translate } from "./translate.ts";
 export { UrlMapMatcher } from "./url-map-matcher.ts";
