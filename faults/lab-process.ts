@@ -67,11 +67,11 @@ export class LabProcess implements AsyncDisposable {
     );
   }
 
-  /** Kills a pod's process with SIGKILL; resolves once the lab has seen it end. */
-  async kill(name: string): Promise<void> {
+  /** Ends a pod's process; resolves once the lab has seen it end. */
+  async kill(name: string, signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
     const pod = this.#pods.get(name);
     if (!pod) throw new Error(`no pod ${name}`);
-    process.kill(pod.pid, "SIGKILL");
+    process.kill(pod.pid, signal);
     await this.until(
       () => this.#pods.get(name)?.pid !== pod.pid || !this.#pods.get(name)?.ready,
       `${name} to end`,

@@ -1,4 +1,4 @@
-// npm run faults -- [--seeds N | --minutes N] [--seed FIRST] [--json]
+// npm run faults -- [--seeds N | --minutes N] [--seed FIRST] [--signal SIGKILL|SIGTERM] [--json]
 // Runs the survival scenario with one seed after the other, and stops at the first that breaks a promise.
 import { parseArgs } from "node:util";
 import { survival } from "./survival.ts";
@@ -8,6 +8,7 @@ const { values } = parseArgs({
     seeds: { type: "string" },
     minutes: { type: "string" },
     seed: { type: "string" },
+    signal: { type: "string", default: "SIGKILL" },
     json: { type: "boolean", default: false },
   },
 });
@@ -21,13 +22,18 @@ function whole(name: "seeds" | "minutes" | "seed", fallback: number): number {
   process.exit(2);
 }
 
+const { signal } = values;
+if (signal !== "SIGKILL" && signal !== "SIGTERM") {
+  console.error(`--signal takes SIGKILL or SIGTERM, not "${signal}".`);
+  process.exit(2);
+}
 const first = whole("seed", (Date.now() % 1_000_000) + 1);
 const seeds = whole("seeds", values.minutes === undefined ? 10 : Number.MAX_SAFE_INTEGER);
 const deadline = Date.now() + whole("minutes", 24 * 60) * 60_000;
 
 for (let index = 0; index < seeds && Date.now() < deadline; index += 1) {
   const started = Date.now();
-  const report = await survival({ seed: first + index, clients: 20, channels: 3, messages: 1000 });
+  const report = await survival({ seed: first + index, clients: 20, channels: 3, messages: 1000, signal });
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   console.log(
     values.json
@@ -38,7 +44,7 @@ for (let index = 0; index < seeds && Date.now() < deadline; index += 1) {
   );
   if (report.violations.length > 0 || report.refused > 0) {
     console.error(report.violations.join("\n"));
-    console.error(`Replay with: npm run faults -- --seed ${report.seed} --seeds 1`);
+    console.error(`Replay with: npm run faults -- --seed ${report.seed} --seeds 1 --signal ${signal}`);
     process.exit(1);
   }
 }

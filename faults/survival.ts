@@ -8,13 +8,15 @@ export interface SurvivalOptions {
   readonly clients: number;
   readonly channels: number;
   readonly messages: number;
+  /** How a socket server's process is ended: `SIGKILL` is a crash, `SIGTERM` what Kubernetes sends first. */
+  readonly signal: "SIGKILL" | "SIGTERM";
 }
 
 export interface SurvivalReport {
   readonly seed: number;
   readonly published: number;
   readonly delivered: number;
-  /** Socket servers killed with SIGKILL while messages were being published. */
+  /** Socket servers ended while messages were being published. */
   readonly kills: number;
   /** Times that a client came back and went on from its cursor. */
   readonly resumes: number;
@@ -27,7 +29,7 @@ export interface SurvivalReport {
 
 /**
  * The promise of the product as one run: clients on two socket servers behind the ingress, messages published through
- * the API, and one socket server after the other killed with SIGKILL meanwhile. Reports what the history checker found;
+ * the API, and one socket server after the other ended meanwhile. Reports what the history checker found;
  * rejects when the messages don't arrive at all.
  */
 export async function survival(options: SurvivalOptions): Promise<SurvivalReport> {
@@ -58,7 +60,7 @@ export async function survival(options: SurvivalOptions): Promise<SurvivalReport
         progress.done = true;
       },
     );
-    const [kills] = await Promise.all([killInTurn(lab, progress, options.messages), publishing]);
+    const [kills] = await Promise.all([killInTurn(lab, progress, options), publishing]);
     await until(() => history.complete(), 60_000);
 
     // An entry that came twice would have come before this one: each channel is delivered in order.
@@ -141,7 +143,7 @@ async function publish(
 async function killInTurn(
   lab: LabProcess,
   progress: { published: number; done: boolean },
-  messages: number,
+  { messages, signal }: SurvivalOptions,
 ): Promise<number> {
   const victims = lab.pods("chat").map((pod) => pod.name);
   const every = Math.max(1, Math.floor(messages / 8));
@@ -152,7 +154,7 @@ async function killInTurn(
     if (progress.done) break;
     const victim = victims[turn % victims.length];
     if (victim === undefined) throw new Error("the chat has no pods");
-    await lab.kill(victim);
+    await lab.kill(victim, signal);
     kills += 1;
     await lab.untilReady(victim);
   }
