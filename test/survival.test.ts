@@ -1,7 +1,8 @@
+import { testSeed } from "@holdfast/broker/testing";
 import { expect, test } from "vitest";
 import { survival } from "../faults/survival.ts";
 
-const seed = Number(process.env.SEED) || (Date.now() % 1_000_000) + 1;
+const seed = testSeed();
 
 test.each([
   ["killed", "SIGKILL"],

@@ -1,6 +1,6 @@
 import { expect, vi } from "vitest";
 import type { Broker, Entry, Position, Subscription } from "./port.ts";
-import { type Random, seededRandom } from "./testing.ts";
+import { type Random, seededRandom, testSeed } from "./testing.ts";
 
 interface Reader {
   readonly channel: string;
@@ -14,11 +14,11 @@ const WAIT = { timeout: 10_000, interval: 5 };
 
 /**
  * Publishers on both nodes, subscribers that join and leave, and readers of history, at random; at the end each
- * subscriber has exactly the log's entries from its head to the point where it left. Its seed is printed when it
- * fails, and `SEED` replays it.
+ * subscriber has exactly the log's entries from its head to the point where it left. Its seed is printed,
+ * and `SEED` replays it.
  */
 export async function modelCheck(a: Broker, b: Broker): Promise<void> {
-  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32));
+  const seed = testSeed();
   try {
     await new ModelRun([a, b], seededRandom(seed), `model.${seed}`).run();
   } catch (cause) {
