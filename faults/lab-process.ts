@@ -33,7 +33,13 @@ export class LabProcess implements AsyncDisposable {
       stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     });
     this.child.stdin?.end(input);
-    this.child.on("exit", () => this.#wake());
+    // A run that is broken off must not leave its lab behind; a lab that is killed takes its pods along.
+    const killed = () => this.child.kill("SIGKILL");
+    process.once("exit", killed);
+    this.child.on("exit", () => {
+      process.off("exit", killed);
+      this.#wake();
+    });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       if (!stream) continue;
       createInterface({ input: stream }).on("line", (line) => {
