@@ -1,6 +1,6 @@
 import { formatEvent } from "@holdfast/ingress";
 import type { Lab, LabEvent, PodExit, PodStatus } from "@holdfast/lab";
-import { type Affinity, formatPosition } from "@holdfast/routing";
+import { type Affinity, formatPosition, printable } from "@holdfast/routing";
 import { formatComplaint } from "./complaint.ts";
 import { type LabReady, type LabReport, urlOf } from "./lab-report.ts";
 import { rulesOf } from "./lab-rules.ts";
@@ -20,7 +20,7 @@ export interface TextStreams {
 export function textReport(streams: TextStreams, verbose: boolean): LabReport {
   const { out, err, outStyle, errStyle } = streams;
   return {
-    mended: ({ at, what }) => out(`${outStyle("green", "mended")} ${formatPosition(at)} ${what}`),
+    mended: ({ at, what }) => out(`${outStyle("green", "mended")} ${formatPosition(at)} ${printable(what)}`),
     passedOver: ({ kind, name, at }) =>
       out(outStyle("dim", `passed over ${formatPosition(at)} ${kind} ${name}: the lab has no use for it`)),
     complaint: (complaint) => err(formatComplaint(complaint, errStyle)),
