@@ -24,7 +24,8 @@ export function mendTabs(
   text: string,
 ): { readonly text: string; readonly mends: readonly Mend[] } {
   if (!text.includes("\t")) return { text, mends: [] };
-  const { parsed } = parseYaml(text);
+  const { parsed, tooDeep } = parseYaml(text);
+  if (tooDeep !== undefined) return { text, mends: [] };
   const step = indentStep(text);
   const budget: Budget = { left: MAX_PARSED };
   const mends: Mend[] = [];
@@ -116,8 +117,9 @@ function tabbedLines(lines: readonly string[]): [number, string][] {
 }
 
 function firstError(text: string): number | undefined {
-  let first: number | undefined;
-  for (const { errors } of parseYaml(text).parsed) {
+  const { parsed, tooDeep } = parseYaml(text);
+  let first = tooDeep;
+  for (const { errors } of parsed) {
     for (const { pos } of errors) first = Math.min(first ?? pos[0], pos[0]);
   }
   return first;

@@ -63,9 +63,11 @@ describe("readYaml", () => {
 
 describe("a hostile text", () => {
   it.each([
-    ["nested lists", "[".repeat(100_000)],
-    ["nested block lists", "- ".repeat(20_000)],
-    ["nested questions", "? ".repeat(20_000)],
+    ["nested lists", "[".repeat(4_000_000)],
+    ["nested lists and texts", "[a, ".repeat(1_000_000)],
+    ["nested keys", "{a: ".repeat(1_000_000)],
+    ["nested block lists", "- ".repeat(2_000_000)],
+    ["nested questions", "? ".repeat(2_000_000)],
     ["mappings deeper than any manifest", `${"{a: ".repeat(200)}1${"}".repeat(200)}`],
   ])("of %s is refused and crashes nothing", (_what, text) => {
     expect(problemsOf(text).map((problem) => problem.split(" ")[0])).toEqual(["YAML_TOO_COMPLEX"]);

@@ -1,15 +1,7 @@
 import type { TextPosition } from "@holdfast/routing";
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  parseAllDocuments,
-} from "yaml";
+import { Composer, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node } from "yaml";
 import { type Problem, type ProblemCode, problem } from "./problem.ts";
+import { MAX_DEPTH, yamlTokens } from "./yaml-tokens.ts";
 import { isMerge, keyText, yamlValue } from "./yaml-value.ts";
 
 type Path = readonly (string | number)[];
@@ -35,13 +27,16 @@ export interface YamlText {
  * read. Never throws, whatever the text.
  */
 export function readYaml(file: string, text: string): YamlText {
-  const { parsed, lines } = parseYaml(text);
+  const { parsed, lines, tooDeep } = parseYaml(text);
   const documents: YamlDocument[] = [];
   const problems: Problem[] = [];
   const at = (offset: number): TextPosition => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
   };
+  if (tooDeep !== undefined) {
+    problems.push(problem("YAML_TOO_COMPLEX", at(tooDeep), `nested deeper than ${MAX_DEPTH} levels`));
+  }
   for (const document of parsed) {
     const error = document.errors[0];
     if (error !== undefined) {
@@ -65,21 +60,25 @@ export function readYaml(file: string, text: string): YamlText {
   return { documents, problems };
 }
 
-/** The library's own parse, with the settings that every use of it here has to share. */
+/**
+ * The library's own parse, with the settings that every use of it here has to share. A text that is nested too deeply
+ * anywhere (`tooDeep` says where) is not composed, so it has no documents.
+ */
 export function parseYaml(text: string): {
   readonly parsed: readonly Document.Parsed[];
   readonly lines: LineCounter;
+  readonly tooDeep: number | undefined;
 } {
   const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, {
-    lineCounter: lines,
-    prettyErrors: false,
+  const read = yamlTokens(text, lines);
+  if (!read.ok) return { parsed: [], lines, tooDeep: read.tooDeepAt };
+  const composer = new Composer({
     // The library compares each key with each other one; keys are checked where they are read, in linear time.
     uniqueKeys: false,
     customTags: [KUBECTL_BOOLEAN],
     logLevel: "silent",
   });
-  return { parsed: [...parsed], lines };
+  return { parsed: [...composer.compose(read.tokens)] as Document.Parsed[], lines, tooDeep: undefined };
 }
 
 /** kubectl reads YAML 1.1's words as booleans, and so refuses `value: yes` where a text is wanted. */
@@ -106,9 +105,6 @@ function explain(
   text: string,
 ): { code: ProblemCode; message: string; offset: number; fix?: string } {
   const offset = Math.min(error.pos[0], text.length);
-  if (error.code === "RESOURCE_EXHAUSTION") {
-    return { code: "YAML_TOO_COMPLEX", message: "nested too deeply to be read", offset };
-  }
   const tab = tabBefore(text, offset);
   if (tab !== undefined) {
     return {

@@ -1,4 +1,5 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, type Node } from "yaml";
+import { MAX_DEPTH } from "./yaml-tokens.ts";
 
 /**
  * A YAML document as plain data, or the first thing about it that can't be. Mappings become objects whose every key
@@ -14,7 +15,6 @@ export type YamlValue =
       readonly offset: number;
     };
 
-const MAX_DEPTH = 100;
 const MAX_VALUES = 1_000_000;
 
 export function yamlValue(document: Document): YamlValue {
