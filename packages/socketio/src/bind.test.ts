@@ -1,6 +1,6 @@
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Broker, formatCursor, openEmbeddedBroker } from "@holdfast/broker";
+import { type Broker, connectBroker, formatCursor, openEmbeddedBroker } from "@holdfast/broker";
 import { Hub } from "@holdfast/hub";
 import { Server, type ServerOptions } from "socket.io";
 import { io as connect, type Socket } from "socket.io-client";
@@ -315,6 +315,32 @@ it("serves a namespace as well, and lets go of it when closed", async () => {
   binding.close();
   expect(binding.counters).toMatchObject({ subscriptions: 0 });
   await expect(socket.timeout(200).emitWithAck("holdfast:subscribe", { channel: "c" })).rejects.toThrow();
+});
+
+it("tells clients that they may go on elsewhere when it closes, whether answered yet or not", async () => {
+  const node = await start();
+  const { socket, packets } = await client(node);
+  expect((await subscribe(socket, { channel: "c" })).ok).toBe(true);
+  // A broker that is not there: what is asked of it waits.
+  const away = connectBroker("holdfast://0123456789abcdef@127.0.0.1:1");
+  const hub = new Hub(away, { node: "waiting" });
+  const waiting = bindChannels(node.io.of("/waiting"), hub);
+  closers.push(
+    () => away.close(),
+    () => hub.close(),
+  );
+  const other = connect(`${node.url}/waiting`, { forceNew: true });
+  closers.push(() => other.disconnect());
+  await new Promise((resolve) => other.once("connect", () => resolve(undefined)));
+  const answer = subscribe(other, { channel: "c" });
+  await expect.poll(() => waiting.counters.subscriptions).toBe(1);
+
+  waiting.close();
+  node.binding.close();
+  const closing = { code: "SERVER_CLOSING", message: expect.any(String), retryable: true };
+  expect(await answer).toEqual({ ok: false, error: closing });
+  await expect.poll(() => packets.at(-1)).toEqual(["holdfast:ended", "c", closing]);
+  expect(socket.connected).toBe(true);
 });
 
 it("refuses a server that listens nowhere, and options that it doesn't know", () => {

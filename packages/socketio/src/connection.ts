@@ -4,7 +4,7 @@ import type { Namespace, Socket } from "socket.io";
 import { nextDrain, queuedBytes } from "./backlog.ts";
 import type { BindingCounters } from "./counters.ts";
 import { type EntryArguments, entrySize } from "./entry.ts";
-import { toWireError, wireError } from "./errors.ts";
+import { type EndCode, toWireError, wireError } from "./errors.ts";
 import type { BindingEvent } from "./events.ts";
 import type { BindingSettings } from "./options.ts";
 import { type ChannelRequest, readCursor, readRequest } from "./request.ts";
@@ -47,12 +47,13 @@ export class Connection {
     socket.on("disconnecting", this.#onDisconnecting);
   }
 
-  /** Ends all subscriptions; the socket itself stays. Idempotent. */
+  /** Ends all subscriptions and tells the client that it may go on elsewhere; the socket itself stays. Idempotent. */
   close(): void {
-    this.#socket.off(EVENTS.subscribe, this.#onSubscribe);
-    this.#socket.off(EVENTS.unsubscribe, this.#onUnsubscribe);
-    this.#socket.off("disconnecting", this.#onDisconnecting);
-    for (const channel of [...this.#subscriptions.keys()]) this.#end(channel, "SUBSCRIPTION_ENDED");
+    for (const [channel, { begun }] of [...this.#subscriptions]) {
+      this.#end(channel, "SERVER_CLOSING");
+      if (begun) this.#send(EVENTS.ended, channel, wireError("SERVER_CLOSING"));
+    }
+    this.#letGo();
   }
 
   isCurrent(subscription: Subscription): boolean {
@@ -132,8 +133,15 @@ export class Connection {
 
   readonly #onDisconnecting = (): void => {
     this.#context.counters.connections--;
-    this.close();
+    this.#letGo();
   };
+
+  #letGo(): void {
+    this.#socket.off(EVENTS.subscribe, this.#onSubscribe);
+    this.#socket.off(EVENTS.unsubscribe, this.#onUnsubscribe);
+    this.#socket.off("disconnecting", this.#onDisconnecting);
+    for (const channel of [...this.#subscriptions.keys()]) this.#end(channel, "SUBSCRIPTION_ENDED");
+  }
 
   #admit(payload: unknown): ChannelRequest {
     const request = readRequest(payload);
@@ -161,7 +169,7 @@ export class Connection {
     }
   }
 
-  #end(channel: string, code: "SUBSCRIPTION_REPLACED" | "SUBSCRIPTION_ENDED"): void {
+  #end(channel: string, code: EndCode): void {
     const subscription = this.#subscriptions.get(channel);
     if (!subscription) return;
     this.#subscriptions.delete(channel);

@@ -17,18 +17,26 @@ export const SUBSCRIPTION_ERRORS = {
   },
   SUBSCRIBES_TOO_MANY: { message: "too many subscribes of this connection are under way", retryable: true },
   SUBSCRIPTION_REPLACED: { message: "a later subscribe replaced this one", retryable: false },
-  SUBSCRIPTION_ENDED: { message: "the subscription was ended before it began", retryable: false },
+  SUBSCRIPTION_ENDED: { message: "the subscription was ended before it was answered", retryable: false },
+  SERVER_CLOSING: { message: "the server is closing; subscribe again, at another one", retryable: true },
   INTERNAL: { message: "the server failed; its log says why", retryable: true },
 } as const;
 
 export type SubscriptionErrorCode = keyof typeof SUBSCRIPTION_ERRORS;
 
+/** Why a subscription that did not fail came to its end. */
+export type EndCode = "SUBSCRIPTION_REPLACED" | "SUBSCRIPTION_ENDED" | "SERVER_CLOSING";
+
 export function wireError(code: SubscriptionErrorCode): WireError {
   return { code, ...SUBSCRIPTION_ERRORS[code] };
 }
 
+/** What was closed here is open elsewhere: to a client it is no reason to give up. */
+const CLOSED = new Set<unknown>(["BROKER_CLOSED", "HUB_CLOSED"]);
+
 /** An error as a client may see it: one with a code of its own passes, anything else says nothing about the server. */
 export function toWireError(error: unknown): WireError {
+  if (error instanceof Error && "code" in error && CLOSED.has(error.code)) return wireError("SERVER_CLOSING");
   if (error instanceof Error && "code" in error && typeof error.code === "string" && "retryable" in error) {
     return { code: error.code, message: error.message, retryable: error.retryable === true };
   }

@@ -1,7 +1,7 @@
 import type { Entry, Position, Unrecoverable } from "@holdfast/broker";
 import type { Arrival, Membership, Start } from "@holdfast/hub";
 import type { Connection } from "./connection.ts";
-import { wireError } from "./errors.ts";
+import { type EndCode, wireError } from "./errors.ts";
 import type { SubscribeAnswer, WireError } from "./wire.ts";
 
 /** One channel of one socket: from the request on, until replaced, unsubscribed or disconnected. */
@@ -30,8 +30,8 @@ export class Subscription implements Arrival {
     return membership.joined;
   }
 
-  /** Nothing more is sent. A request that was not answered yet is, with the error. */
-  end(code: "SUBSCRIPTION_REPLACED" | "SUBSCRIPTION_ENDED"): void {
+  /** No entry is sent any more. A request that was not answered yet is, with the error. */
+  end(code: EndCode): void {
     this.#membership?.leave();
     if (this.#isLive) this.#connection.leaveGroup(this.channel);
     if (!this.#begun) this.fail(wireError(code));
