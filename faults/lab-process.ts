@@ -84,6 +84,11 @@ export class LabProcess implements AsyncDisposable {
     );
   }
 
+  /** Whether a pod's process has ended and no other is ready in its place yet. */
+  isAway(name: string): boolean {
+    return this.#pods.get(name)?.ready !== true;
+  }
+
   async untilReady(name: string): Promise<void> {
     await this.until(() => this.#pods.get(name)?.ready === true, `${name} to be ready`, 30_000);
   }

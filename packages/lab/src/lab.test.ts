@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
+import type { Server } from "node:net";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { backendConfig, deployment, ingress, service } from "../test/objects.ts";
@@ -8,6 +8,7 @@ import type { LabError } from "./errors.ts";
 import type { LabEvent } from "./events.ts";
 import { type Lab, startLab } from "./lab.ts";
 import type { LabOptions } from "./options.ts";
+import { claimPort } from "./port-probe.ts";
 
 const wait = { timeout: 10_000, interval: 10 };
 const closing: (() => unknown)[] = [];
@@ -35,6 +36,21 @@ function stickySystem(affinity = "GENERATED_COOKIE") {
 /** A server as people write it: it knows nothing of pods, and listens on all addresses. */
 const UNMODIFIED = `${process.execPath} -e '
   require("node:http").createServer((q, r) => r.end(process.env.POD_NAME)).listen(3000)'`;
+
+/** A free port whose next one is taken. Below the ports that the system gives out, so that nobody else takes them. */
+async function blockedNeighbour(): Promise<{ port: number; blocker: Server }> {
+  for (let port = 15_000; port < 19_000; port += 2) {
+    const [own, blocker] = await Promise.all([
+      claimPort("127.0.0.1", port),
+      claimPort("127.0.0.1", port + 1),
+    ]);
+    if (typeof own !== "string") await new Promise((resolve) => own.close(resolve));
+    if (typeof blocker === "string") continue;
+    if (typeof own !== "string") return { port, blocker };
+    blocker.close();
+  }
+  throw new Error("no two free ports side by side");
+}
 
 async function podsAnswering(url: string, requests: number, headers?: Record<string, string>) {
   const answers = await Promise.all(Array.from({ length: requests }, () => request(url, headers)));
@@ -163,16 +179,14 @@ describe("a lab that can't be", () => {
   });
 
   test("names the port that is in use and leaves nothing behind, the first listener included", async () => {
-    const blocker = createServer();
-    await new Promise<void>((resolve) => blocker.listen(0, "127.0.0.1", resolve));
+    const { port, blocker } = await blockedNeighbour();
     closing.push(() => blocker.close());
-    const { port } = blocker.address() as { port: number };
     const second = [ingress("web-2", "web")];
-    const { error, events } = await refusal({ objects: [...stickySystem(), ...second], port: port - 1 });
-    expect(error).toMatchObject({ code: "PORT_IN_USE", message: expect.stringContaining(`:${port}`) });
+    const { error, events } = await refusal({ objects: [...stickySystem(), ...second], port });
+    expect(error).toMatchObject({ code: "PORT_IN_USE", message: expect.stringContaining(`:${port + 1}`) });
     expect(events.filter(({ type }) => type === "pod")).toEqual([]);
-    const { lab } = await start({ objects: stickySystem(), port: port - 1 });
-    expect(lab.listeners).toMatchObject([{ port: port - 1 }]);
+    const { lab } = await start({ objects: stickySystem(), port });
+    expect(lab.listeners).toMatchObject([{ port }]);
   });
 
   test("refuses more pods than a machine bears", async () => {

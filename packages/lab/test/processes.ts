@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { once } from "node:events";
+import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { get } from "node:http";
-import { type AddressInfo, createServer } from "node:net";
+import { whyNotBound } from "../src/port-probe.ts";
 
 /** Whether a process is running. One that has ended and waits for its parent to take notice is not. */
 export function isRunning(pid: number): boolean {
@@ -49,11 +49,11 @@ export function request(url: string, headers: Record<string, string> = {}): Prom
   });
 }
 
-/** Ports that were free a moment ago. */
+/** Free ports, below those that the system gives out by itself, so that nobody is given one meanwhile. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  for (const server of servers) server.close();
+  const ports: number[] = [];
+  for (let port = randomInt(10_000, 14_000); ports.length < count; port++) {
+    if ((await whyNotBound("127.0.0.1", port)) === undefined) ports.push(port);
+  }
   return ports;
 }
