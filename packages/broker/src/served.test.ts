@@ -10,6 +10,9 @@ import type { Broker, ChannelEvent, Position } from "./port.ts";
 import { type ConnectionEnd, type ServeBrokerOptions, type ServedBroker, serveBroker } from "./serve.ts";
 import { seededRandom, testSeed } from "./testing.ts";
 
+/** An address that no outgoing connection has, so that a port of it is still free when a server is back. */
+const QUIET = "127.0.0.9";
+
 const TOKEN = "a-token-for-these-tests";
 const HELLO = encodeClient({ type: "hello", protocol: PROTOCOL, token: TOKEN });
 
@@ -347,23 +350,23 @@ describe("the connected broker", () => {
   });
 
   test("tells that it is unavailable when the broker behind the server is, or the server is gone", async () => {
-    const served = await serve();
+    const served = await serve({ host: QUIET });
     const client = connectTo(served.url);
     await available(client);
     const statuses: string[] = [];
     client.watch(({ type }) => statuses.push(type));
     await served.close();
     await vi.waitFor(() => expect(statuses.at(-1)).toBe("unavailable"), WAIT);
-    await serve({ port: served.port });
+    await serve({ host: QUIET, port: served.port });
     await vi.waitFor(() => expect(statuses.at(-1)).toBe("available"), WAIT);
   });
 
   test("waits for a server that is not there yet", async () => {
-    const { url, close } = await serve();
+    const { url, close } = await serve({ host: QUIET });
     await close();
     const client = connectTo(url);
     const publishing = client.publish("c", bytes("early"));
-    await serve({ port: Number(new URL(url).port) });
+    await serve({ host: QUIET, port: Number(new URL(url).port) });
     expect(await publishing).toMatchObject({ position: { offset: 1 }, duplicate: false });
   });
 

@@ -122,11 +122,13 @@ test("a dead pod is asked once, then passed over, and its clients come back when
 });
 
 test("a single pod that restarts is used as soon as it accepts again", async () => {
-  const pod = await startPod("web");
+  // An address that no outgoing connection has, so that the port is still free when the pod is back.
+  const address = "127.0.0.9";
+  const pod = await startPod("web", { address });
   const served = await serve([pod], { passiveDownMs: 60_000 });
   await pod.kill();
   expect((await send(served)).status).toBe(502);
-  await startPod("web", { port: pod.endpoint.port });
+  await startPod("web", { address, port: pod.endpoint.port });
   expect((await send(served)).body).toBe("web");
   expect(served.events.at(-2)).toMatchObject({ type: "endpoint-up", cause: "connected" });
 });

@@ -18,7 +18,9 @@ const status = async (url: string) => (await fetch(url)).status;
 
 it("is ready only while what it publishes comes back: not when the broker is away, and again when it is back", async () => {
   const broker = openEmbeddedBroker();
-  const served = await serveBroker(broker);
+  // An address that no outgoing connection has, so that the port is still free when the broker is back.
+  const host = "127.0.0.9";
+  const served = await serveBroker(broker, { host });
   cluster.onClose(() => broker.close());
   const config = readSocketServerConfig({ ...cluster.environment(), HOLDFAST_BROKER: served.url });
   const node = await startSocketServer(config);
@@ -30,7 +32,7 @@ it("is ready only while what it publishes comes back: not when the broker is awa
   expect(await status(`${urlOf(node)}/healthz`)).toBe(200);
 
   const token = new URL(served.url).username;
-  const again = await serveBroker(broker, { port: served.port, token });
+  const again = await serveBroker(broker, { host, port: served.port, token });
   cluster.onClose(() => again.close());
   await expect.poll(() => status(`${urlOf(node)}/readyz`), { timeout: 10_000 }).toBe(200);
 });
