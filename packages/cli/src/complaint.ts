@@ -1,4 +1,4 @@
-import { formatPosition } from "@holdfast/routing";
+import { formatPosition, printable } from "@holdfast/routing";
 import type { Style } from "./style.ts";
 
 /** Something to tell a person: what is wrong, where, and what to do. Errors, problems and findings all become one. */
@@ -17,9 +17,9 @@ export function formatComplaint(complaint: Complaint, style: Style): string {
   const { severity, code, object, message, at, fix } = complaint;
   const place = at ? `${formatPosition(at)}: ` : "";
   const colour = severity === "error" ? "red" : severity === "warning" ? "yellow" : "cyan";
-  const head = `${style("bold", printable(place))}${style(colour, severity)} ${code}: `;
-  const what = printable(object === undefined ? message : `${object}: ${message}`);
-  return fix === undefined ? head + what : `${head + what}\n  ${style("dim", "fix:")} ${printable(fix)}`;
+  const head = `${style("bold", fit(place))}${style(colour, severity)} ${code}: `;
+  const what = fit(object === undefined ? message : `${object}: ${message}`);
+  return fix === undefined ? head + what : `${head + what}\n  ${style("dim", "fix:")} ${fit(fix)}`;
 }
 
 /** Any error as a complaint; where it says more than a message, that is kept. */
@@ -34,7 +34,7 @@ export function complaintOf(error: unknown): Complaint {
   };
 }
 
-/** Text from outside without what a terminal would obey. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, (character) => (character === "\n" ? character : "\uFFFD"));
+/** Each line fit for a terminal; the message of an error with its stack has several. */
+function fit(text: string): string {
+  return text.split("\n").map(printable).join("\n");
 }

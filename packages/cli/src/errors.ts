@@ -12,7 +12,7 @@ export const EXIT = {
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** Every error of the command line itself, with the code that the process ends with. */
-export const CLI_ERRORS = {
+const CLI_ERRORS = {
   /** What a flag or an argument says can't be understood. */
   ARGUMENT_INVALID: EXIT.MISUSE,
   /** Standard input is longer than any manifest. */

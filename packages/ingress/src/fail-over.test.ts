@@ -165,8 +165,7 @@ test("a request that had left is sent again only if doing it twice is harmless",
 
 test("a request is not sent again once a byte of an answer has come", async () => {
   const odd = await endpointThat((socket) => {
-    socket.write("HTTP/1.1 200 O");
-    setTimeout(() => socket.destroy(), 20);
+    socket.write("HTTP/1.1 200 O", () => socket.destroy());
   });
   const served = await serve([]);
   served.ingress.setEndpoints(SERVICE, [odd.endpoint]);

@@ -161,8 +161,8 @@ describe("a pod that declines", () => {
   test("and dies in the middle of it is seen to have", async () => {
     const pod = await startPod("web", {
       upgrade: (_request, socket) => {
-        socket.write("HTTP/1.1 400 Bad Request\r\nContent-Length: 100\r\n\r\nhalf");
-        setTimeout(() => socket.destroy(), 20);
+        const begun = "HTTP/1.1 400 Bad Request\r\nContent-Length: 100\r\n\r\nhalf";
+        socket.write(begun, () => socket.destroy());
       },
     });
     const served = await serve([pod]);

@@ -19,7 +19,7 @@ export interface SourceFile {
 }
 
 /** The name that standard input has in positions. */
-export const STDIN = "<stdin>";
+const STDIN = "<stdin>";
 
 const MANIFEST = /\.(?:ya?ml|json)$/;
 

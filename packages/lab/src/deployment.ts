@@ -42,7 +42,7 @@ export interface PlanOptions {
 }
 
 /** All the pods of a lab; each is a process, and a laptop has only so many. */
-export const MAX_PODS = 200;
+const MAX_PODS = 200;
 
 const DEFAULT_PORT = 8080;
 

@@ -19,7 +19,7 @@ export interface PodIdentity {
  * Tells `pod-listen.cjs` where a Node program that listens on all addresses is to listen instead: the pod's address,
  * then `containerPort:port` for each port that another one stands for.
  */
-export const LISTEN_VARIABLE = "POD_LISTEN";
+const LISTEN_VARIABLE = "POD_LISTEN";
 
 const LISTEN_PROGRAM = fileURLToPath(new URL("./pod-listen.cjs", import.meta.url));
 

@@ -10,7 +10,7 @@ import { allowOrigins } from "./cors.ts";
 import { createLog, type Log } from "./log.ts";
 import { createRegistry } from "./metrics.ts";
 import { parseBody, readChannel, readIdempotencyKey, readMessage } from "./publish-request.ts";
-import { KEEP_ALIVE_MS, listenError, type RunningServer } from "./running-server.ts";
+import { KEEP_ALIVE_MS, listenError, type RunningServer, runningServer } from "./running-server.ts";
 
 /**
  * The publish API: appends to channels' logs over HTTP, by docs/protocol.md.
@@ -34,15 +34,7 @@ export async function startApi(config: ApiConfig): Promise<RunningServer> {
   }
   const { address, port } = app.server.address() as AddressInfo;
   log.info({ address, port, basePath: config.basePath }, "listening");
-  let closing: Promise<void> | undefined;
-  return {
-    address,
-    port,
-    close() {
-      closing ??= end();
-      return closing;
-    },
-  };
+  return runningServer(address, port, end);
 }
 
 function createApp(config: ApiConfig, broker: Broker, log: Log): FastifyInstance {

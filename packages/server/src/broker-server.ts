@@ -1,7 +1,7 @@
 import { openEmbeddedBroker, serveBroker } from "@holdfast/broker";
 import type { BrokerServerConfig } from "./config.ts";
 import { createLog } from "./log.ts";
-import type { RunningServer } from "./running-server.ts";
+import { type RunningServer, runningServer } from "./running-server.ts";
 
 /**
  * The embedded broker, for socket servers and publish APIs in other processes.
@@ -30,13 +30,5 @@ export async function startBrokerServer(config: BrokerServerConfig): Promise<Run
     await broker.close();
     log.info("closed");
   };
-  let closing: Promise<void> | undefined;
-  return {
-    address: host,
-    port: served.port,
-    close() {
-      closing ??= end();
-      return closing;
-    },
-  };
+  return runningServer(host, served.port, end);
 }

@@ -11,6 +11,19 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/** A server whose `close` runs `end` once, however often it is called. */
+export function runningServer(address: string, port: number, end: () => Promise<void>): RunningServer {
+  let closing: Promise<void> | undefined;
+  return {
+    address,
+    port,
+    close() {
+      closing ??= end();
+      return closing;
+    },
+  };
+}
+
 /**
  * How long an idle connection is kept, in milliseconds. Google's load balancers keep theirs for 600 seconds, and a
  * server that closes first makes them answer 502 to a request that was just on its way.

@@ -8,7 +8,7 @@ import { ClientBundle } from "./client-bundle.ts";
 import type { SocketServerConfig } from "./config.ts";
 import { createLog, type Log } from "./log.ts";
 import { createRegistry, exportCounters } from "./metrics.ts";
-import { KEEP_ALIVE_MS, listen, type RunningServer } from "./running-server.ts";
+import { KEEP_ALIVE_MS, listen, type RunningServer, runningServer } from "./running-server.ts";
 import { pageListener } from "./socket-server-pages.ts";
 
 /** Connections that are not gone this long after a close was asked for are cut. */
@@ -80,15 +80,7 @@ async function serve(
     await closeChannels();
     log.info("closed");
   };
-  let closing: Promise<void> | undefined;
-  return {
-    address,
-    port,
-    close() {
-      closing ??= end();
-      return closing;
-    },
-  };
+  return runningServer(address, port, end);
 }
 
 /** All connections, upgraded ones too, which `closeAllConnections` of node:http leaves out. */
