@@ -2,7 +2,7 @@ import { createServer } from "node:net";
 import type { RoutingModel } from "@holdfast/routing";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { issuedCookie, RawClient, send, upgradeHead } from "../test/clients.ts";
-import { LOAD_BALANCER, modelOf, SERVICE, serviceOf } from "../test/models.ts";
+import { LOAD_BALANCER, loadBalancerOf, modelOf, SERVICE, serviceOf } from "../test/models.ts";
 import { echo, startPod } from "../test/pods.ts";
 import { cleanUp, serve } from "../test/serve.ts";
 import { Ingress } from "./ingress.ts";
@@ -23,21 +23,18 @@ function tally(bodies: readonly string[]): Record<string, number> {
 describe("routing", () => {
   const model: RoutingModel = {
     loadBalancers: [
-      {
-        name: LOAD_BALANCER,
-        urlMap: {
-          hosts: [
-            {
-              host: "example.com",
-              paths: [
-                { path: "/*", backend: SERVICE },
-                { path: "/api/*", backend: "default/api:80" },
-              ],
-            },
-          ],
-        },
-      },
-      { name: "default/other", urlMap: { hosts: [], defaultBackend: "default/api:80" } },
+      loadBalancerOf({
+        hosts: [
+          {
+            host: "example.com",
+            paths: [
+              { path: "/*", backend: SERVICE },
+              { path: "/api/*", backend: "default/api:80" },
+            ],
+          },
+        ],
+      }),
+      loadBalancerOf({ hosts: [], defaultBackend: "default/api:80" }, { name: "default/other" }),
     ],
     backendServices: new Map([
       [SERVICE, serviceOf(SERVICE)],

@@ -1,11 +1,11 @@
 import { type BackendServiceId, type Endpoint, type RoutingModel, UrlMapMatcher } from "@holdfast/routing";
-import { EndpointTable } from "./endpoint-table.ts";
+import { EndpointTable } from "./endpoints/endpoint-table.ts";
 import { IngressError } from "./errors.ts";
 import type { IngressEvent } from "./events.ts";
-import type { Backend } from "./exchange.ts";
-import { Listener } from "./listener.ts";
 import { type IngressOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
-import { UpstreamAgents } from "./upstream-agents.ts";
+import type { Backend } from "./relay/exchange.ts";
+import { Listener } from "./relay/listener.ts";
+import { UpstreamAgents } from "./relay/upstream-agents.ts";
 
 export interface ListenOptions {
   /** Name of the load balancer that is served there; one that the model doesn't hold answers 404. */

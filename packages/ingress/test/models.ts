@@ -1,4 +1,4 @@
-import type { Affinity, BackendService, RoutingModel } from "@holdfast/routing";
+import type { Affinity, BackendService, LoadBalancer, RoutingModel, UrlMap } from "@holdfast/routing";
 
 export const LOAD_BALANCER = "default/web";
 export const SERVICE = "default/web:80";
@@ -6,18 +6,22 @@ export const SERVICE = "default/web:80";
 /** One load balancer that sends everything to one backend service. */
 export function modelOf(
   affinity: Affinity = { type: "NONE" },
-  settings: Partial<Pick<BackendService, "timeoutSec" | "drainingTimeoutSec">> = {},
+  settings: Partial<BackendService> = {},
 ): RoutingModel {
   return {
-    loadBalancers: [{ name: LOAD_BALANCER, urlMap: { hosts: [], defaultBackend: SERVICE } }],
+    loadBalancers: [loadBalancerOf({ hosts: [], defaultBackend: SERVICE })],
     backendServices: new Map([[SERVICE, serviceOf(SERVICE, affinity, settings)]]),
   };
+}
+
+export function loadBalancerOf(urlMap: UrlMap, settings: Partial<LoadBalancer> = {}): LoadBalancer {
+  return { name: LOAD_BALANCER, face: "gce", urlMap, plainHttp: true, sessionAffinity: false, ...settings };
 }
 
 export function serviceOf(
   id: string,
   affinity: Affinity = { type: "NONE" },
-  settings: Partial<Pick<BackendService, "timeoutSec" | "drainingTimeoutSec">> = {},
+  settings: Partial<BackendService> = {},
 ): BackendService {
   return {
     id,
@@ -29,6 +33,19 @@ export function serviceOf(
     affinity,
     timeoutSec: 30,
     drainingTimeoutSec: 0,
+    healthCheck: {
+      protocol: "HTTP",
+      path: "/healthz",
+      port: "serving",
+      intervalSec: 1,
+      timeoutSec: 1,
+      healthyThreshold: 1,
+      unhealthyThreshold: 2,
+      passing: "200",
+      origin: "default",
+    },
+    requestHeaders: [],
+    responseHeaders: [],
     ...settings,
   };
 }

@@ -1,5 +1,5 @@
 import { seededRandom as seeded, testSeed } from "@holdfast/broker/testing";
-import type { Hash64 } from "../src/hash.ts";
+import type { Hash64 } from "../src/endpoints/hash.ts";
 
 /** Random 32-bit numbers; the seed is printed so that a failure can be run again. */
 export function seededRandom(seed = testSeed()): () => number {

@@ -7,6 +7,7 @@ import {
   readNegAnnotation,
 } from "./annotations.ts";
 import { type Finding, type FindingCode, finding } from "./finding.ts";
+import { DEFAULT_HEALTH_CHECK } from "./health-check.ts";
 import type { BackendService } from "./model.ts";
 import {
   type BackendConfig,
@@ -64,9 +65,13 @@ export function buildBackendService(
       namespace: service.metadata.namespace,
       service: service.metadata.name,
       port: port.port,
+      ...(port.name === undefined ? {} : { portName: port.name }),
       targetPort: port.targetPort,
       selector: service.spec.selector,
       ...settings,
+      healthCheck: DEFAULT_HEALTH_CHECK,
+      requestHeaders: [],
+      responseHeaders: [],
     },
     findings,
   };

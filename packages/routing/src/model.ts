@@ -12,7 +12,30 @@ export interface RoutingModel {
 export interface LoadBalancer {
   /** `namespace/name` of the Ingress. */
   readonly name: string;
+  readonly face: Face;
   readonly urlMap: UrlMap;
+  /** Whether plain HTTP is served (`kubernetes.io/ingress.allow-http`). */
+  readonly plainHttp: boolean;
+  /** Absent: no HTTPS. Never empty; the first one is shown to clients that name no host, or an unknown one. */
+  readonly certificates?: readonly Certificate[];
+  /** How a backend service is reached through this load balancer, where that differs from its own affinity. */
+  readonly affinities?: ReadonlyMap<BackendServiceId, Affinity>;
+  /** Whether requests of an Engine.IO session follow their `sid`, whatever else the affinity says. */
+  readonly sessionAffinity: boolean;
+}
+
+/**
+ * Whose ways a load balancer has. `gce`: GKE's classic one. `gce-envoy`: GKE's internal and regional ones, which
+ * stand on Envoy (another cookie; the timeout of an upgraded connection is one of idleness). `holdfast`: our own.
+ */
+export type Face = "gce" | "gce-envoy" | "holdfast";
+
+/** A certificate chain with its private key, both PEM. Never to be printed. */
+export interface Certificate {
+  /** `namespace/name` of the Secret. */
+  readonly name: string;
+  readonly chain: string;
+  readonly privateKey: string;
 }
 
 export interface UrlMap {
@@ -42,6 +65,8 @@ export interface BackendService {
   readonly namespace: string;
   readonly service: string;
   readonly port: number;
+  /** The Service port's name, by which EndpointSlices name it; absent for a port without one. */
+  readonly portName?: string;
   readonly targetPort: number | string;
   readonly selector: Readonly<Record<string, string>>;
   readonly affinity: Affinity;
@@ -49,6 +74,11 @@ export interface BackendService {
   readonly timeoutSec: number;
   /** Seconds that open connections live on after their endpoint was removed. */
   readonly drainingTimeoutSec: number;
+  readonly healthCheck: HealthCheck;
+  /** Set on every request to the pods; replaces the client's own fields of that name. */
+  readonly requestHeaders: readonly HeaderField[];
+  /** Set on every answer; replaces the pod's own fields of that name. */
+  readonly responseHeaders: readonly HeaderField[];
   /** Name of the BackendConfig these settings came from. */
   readonly backendConfig?: string;
 }
@@ -58,7 +88,46 @@ export type Affinity =
   | { readonly type: "NONE" }
   | { readonly type: "CLIENT_IP" }
   /** `ttlSec` 0: a cookie that lasts as long as the browser's session. */
-  | { readonly type: "GENERATED_COOKIE"; readonly ttlSec: number };
+  | { readonly type: "GENERATED_COOKIE"; readonly ttlSec: number }
+  /** Pinned to one endpoint for as long as that is there. Only through a load balancer of face `holdfast`. */
+  | { readonly type: "PINNED_COOKIE"; readonly cookie: PinnedCookie };
+
+/** What a pinned cookie's `Set-Cookie` says. */
+export interface PinnedCookie {
+  readonly name: string;
+  /** Seconds since its last renewal; 0: as long as the browser's session. */
+  readonly ttlSec: number;
+  readonly path: string;
+  readonly domain?: string;
+  /** `auto`: on connections that came over HTTPS. */
+  readonly secure: boolean | "auto";
+  readonly sameSite?: "Strict" | "Lax" | "None";
+}
+
+export interface HeaderField {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** How the balancer finds out which endpoints it may use. */
+export interface HealthCheck {
+  /** `TCP`: a connection that is accepted is enough; only face `holdfast` has it. */
+  readonly protocol: "HTTP" | "HTTPS" | "HTTP2" | "TCP";
+  readonly path: string;
+  /** A port of the pod's, or `serving`: the endpoint's own. */
+  readonly port: number | "serving";
+  /** The `Host` to ask with; absent: the endpoint's address. */
+  readonly host?: string;
+  readonly intervalSec: number;
+  readonly timeoutSec: number;
+  /** Probes in a row that must pass, or fail, to change an endpoint's health. */
+  readonly healthyThreshold: number;
+  readonly unhealthyThreshold: number;
+  /** Which answers pass: `200` alone, as on GKE, or any of 200 to 399. */
+  readonly passing: "200" | "2xx-3xx";
+  /** Where the settings came from, for people. */
+  readonly origin: "default" | "readinessProbe" | "BackendConfig";
+}
 
 /** One pod's ip:port behind a backend service. */
 export interface Endpoint {

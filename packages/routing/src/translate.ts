@@ -47,7 +47,7 @@ export function translate(objects: readonly KubernetesObject[]): Translation {
     const refused = all.some(({ severity }) => severity === "error");
     findings.add(all.map((one) => (one.severity === "error" ? { ...one, ingress: name } : one)));
     if (refused) continue;
-    loadBalancers.push({ name, urlMap });
+    loadBalancers.push({ name, face: "gce", urlMap, plainHttp: true, sessionAffinity: false });
     for (const [id, backendService] of used) backendServices.set(id, backendService);
     for (const { host } of urlMap.hosts) {
       const earlier = hosts.get(host) ?? name;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { randomKeys, seededRandom } from "../test/random.ts";
+import { randomKeys, seededRandom } from "../../test/random.ts";
 import { decodeGclb, encodeGclb, formatGclb, readGclb } from "./gclb-cookie.ts";
 
 const hex = (value: string) => {

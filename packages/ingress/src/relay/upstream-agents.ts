@@ -1,5 +1,5 @@
 import { Agent } from "node:http";
-import type { EndpointState } from "./endpoint-state.ts";
+import type { EndpointState } from "../endpoints/endpoint-state.ts";
 
 /** GKE keeps idle connections to a pod for this long, whatever the pod says; the pod may close them earlier. */
 const IDLE_MS = 600_000;

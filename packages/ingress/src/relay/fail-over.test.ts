@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
-import { type Answer, issuedCookie, send } from "../test/clients.ts";
-import { modelOf, SERVICE } from "../test/models.ts";
-import { startPod } from "../test/pods.ts";
-import { cleanUp, serve } from "../test/serve.ts";
+import { type Answer, issuedCookie, send } from "../../test/clients.ts";
+import { modelOf, SERVICE } from "../../test/models.ts";
+import { startPod } from "../../test/pods.ts";
+import { cleanUp, serve } from "../../test/serve.ts";
 
 const servers = new Set<Server>();
 

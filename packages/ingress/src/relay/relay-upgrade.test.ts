@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { RawClient, upgradeHead } from "../test/clients.ts";
-import { modelOf, SERVICE } from "../test/models.ts";
-import { echo, startPod } from "../test/pods.ts";
-import { pump } from "../test/pump.ts";
-import { cleanUp, serve } from "../test/serve.ts";
-import { webSocketEcho } from "../test/web-socket-echo.ts";
+import { RawClient, upgradeHead } from "../../test/clients.ts";
+import { modelOf, SERVICE } from "../../test/models.ts";
+import { echo, startPod } from "../../test/pods.ts";
+import { pump } from "../../test/pump.ts";
+import { cleanUp, serve } from "../../test/serve.ts";
+import { webSocketEcho } from "../../test/web-socket-echo.ts";
 
 afterEach(cleanUp);
 

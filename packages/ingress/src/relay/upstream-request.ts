@@ -1,6 +1,6 @@
 import { type Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect, type Socket } from "node:net";
-import type { EndpointState } from "./endpoint-state.ts";
+import type { EndpointState } from "../endpoints/endpoint-state.ts";
 
 export interface UpstreamRequest {
   readonly state: EndpointState;

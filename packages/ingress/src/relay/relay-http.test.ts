@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import { request as httpRequest } from "node:http";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { RawClient, send } from "../test/clients.ts";
-import { modelOf } from "../test/models.ts";
-import { startPod } from "../test/pods.ts";
-import { type Pump, pump } from "../test/pump.ts";
-import { cleanUp, serve } from "../test/serve.ts";
+import { RawClient, send } from "../../test/clients.ts";
+import { modelOf } from "../../test/models.ts";
+import { startPod } from "../../test/pods.ts";
+import { type Pump, pump } from "../../test/pump.ts";
+import { cleanUp, serve } from "../../test/serve.ts";
 
 afterEach(cleanUp);
 

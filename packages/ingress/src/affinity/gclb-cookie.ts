@@ -1,4 +1,4 @@
-import type { Hash64 } from "./hash.ts";
+import type { Hash64 } from "../endpoints/hash.ts";
 
 /**
  * The cookie of GENERATED_COOKIE affinity on GKE's classic load balancer. Its value is the unpadded base64url of a

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { randomKeys, seededRandom } from "../test/random.ts";
+import { randomKeys, seededRandom } from "../../test/random.ts";
 import { dealSlots, keyOnSlot, SLOTS, slotOf } from "./maglev.ts";
 
 const names = (count: number) =>

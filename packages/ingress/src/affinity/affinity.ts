@@ -1,9 +1,9 @@
 import type { Affinity } from "@holdfast/routing";
-import type { EndpointState } from "./endpoint-state.ts";
-import type { EndpointTable } from "./endpoint-table.ts";
-import type { Reason } from "./events.ts";
+import type { EndpointState } from "../endpoints/endpoint-state.ts";
+import type { EndpointTable } from "../endpoints/endpoint-table.ts";
+import { type Hash64, hash64 } from "../endpoints/hash.ts";
+import type { Reason } from "../events.ts";
 import { formatGclb, readGclb } from "./gclb-cookie.ts";
-import { type Hash64, hash64 } from "./hash.ts";
 
 /** What affinity is computed from, and nothing else. */
 export interface AffinityFacts {

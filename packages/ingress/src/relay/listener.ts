@@ -1,5 +1,8 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { listenError } from "../errors.ts";
+import type { IngressEvent, RefusedEvent } from "../events.ts";
+import type { ResolvedOptions } from "../options.ts";
 import {
   answerWithPage,
   BAD_REQUEST,
@@ -9,10 +12,7 @@ import {
   REQUEST_TIMEOUT,
   writePage,
 } from "./error-page.ts";
-import { listenError } from "./errors.ts";
-import type { IngressEvent, RefusedEvent } from "./events.ts";
 import { type Backend, type Ends, Exchange, endsOf } from "./exchange.ts";
-import type { ResolvedOptions } from "./options.ts";
 import { HttpRelay } from "./relay-http.ts";
 import { UpgradeRelay } from "./relay-upgrade.ts";
 import { type RequestHead, readHead } from "./request-head.ts";

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
-import type { Choice } from "./affinity.ts";
+import type { Choice } from "../affinity/affinity.ts";
+import type { Outcome } from "../events.ts";
+import type { ResolvedOptions } from "../options.ts";
 import { answerWithPage, BAD_GATEWAY, BAD_REQUEST, type ErrorPage, GATEWAY_TIMEOUT } from "./error-page.ts";
-import type { Outcome } from "./events.ts";
 import type { Exchange } from "./exchange.ts";
 import { forwardedRequestHeaders, forwardedResponseHeaders } from "./forwarded-headers.ts";
-import type { ResolvedOptions } from "./options.ts";
 import type { UpstreamAgents } from "./upstream-agents.ts";
 import { openUpstream, type UpstreamCall, type UpstreamFailure } from "./upstream-request.ts";
 

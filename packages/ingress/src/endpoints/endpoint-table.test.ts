@@ -1,9 +1,9 @@
 import type { Endpoint } from "@holdfast/routing";
 import { expect, test, vi } from "vitest";
-import { randomKeys, seededRandom } from "../test/random.ts";
+import { randomKeys, seededRandom } from "../../test/random.ts";
+import type { IngressEvent } from "../events.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import { EndpointTable } from "./endpoint-table.ts";
-import type { IngressEvent } from "./events.ts";
 import type { Hash64 } from "./hash.ts";
 
 const NONE: ReadonlySet<EndpointState> = new Set();

@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
 import type { BackendService } from "@holdfast/routing";
-import { type Choice, chooseEndpoint } from "./affinity.ts";
-import type { EndpointState } from "./endpoint-state.ts";
-import type { EndpointTable } from "./endpoint-table.ts";
-import type { IngressEvent, Outcome, UpgradeClosedEvent } from "./events.ts";
+import { type Choice, chooseEndpoint } from "../affinity/affinity.ts";
+import type { EndpointState } from "../endpoints/endpoint-state.ts";
+import type { EndpointTable } from "../endpoints/endpoint-table.ts";
+import type { IngressEvent, Outcome, UpgradeClosedEvent } from "../events.ts";
 import type { RequestHead } from "./request-head.ts";
 import type { UpstreamFailure } from "./upstream-request.ts";
 

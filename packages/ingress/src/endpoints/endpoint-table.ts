@@ -1,9 +1,9 @@
 import { getRandomValues } from "node:crypto";
 import { isIP } from "node:net";
 import type { BackendServiceId, Endpoint } from "@holdfast/routing";
+import { IngressError } from "../errors.ts";
+import type { EndpointDownEvent, EndpointUpEvent } from "../events.ts";
 import { EndpointState, endpointId } from "./endpoint-state.ts";
-import { IngressError } from "./errors.ts";
-import type { EndpointDownEvent, EndpointUpEvent } from "./events.ts";
 import { type Hash64, mix32 } from "./hash.ts";
 import { dealSlots, keyOnSlot, SLOTS, slotOf } from "./maglev.ts";
 

@@ -1,11 +1,11 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
-import type { Choice } from "./affinity.ts";
+import type { Choice } from "../affinity/affinity.ts";
+import type { Outcome, UpgradeClosedEvent } from "../events.ts";
+import type { ResolvedOptions } from "../options.ts";
 import { BAD_GATEWAY, BAD_REQUEST, type ErrorPage, GATEWAY_TIMEOUT, writePage } from "./error-page.ts";
-import type { Outcome, UpgradeClosedEvent } from "./events.ts";
 import type { Exchange } from "./exchange.ts";
 import { forwardedRequestHeaders, forwardedResponseHeaders } from "./forwarded-headers.ts";
-import type { ResolvedOptions } from "./options.ts";
 import { openUpstream, type UpstreamCall, type UpstreamFailure } from "./upstream-request.ts";
 
 /**
