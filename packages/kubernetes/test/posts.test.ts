@@ -57,7 +57,13 @@ describe("the first post: a generated cookie", () => {
         expect(objects.find(({ kind }) => kind === "Deployment")?.spec).toMatchObject({ replicas: 2 });
         const { model, findings } = translate(objects);
         expect(model.loadBalancers).toEqual([
-          { name: "default/neg-demo-ing", urlMap: { hosts: [], defaultBackend: "default/neg-demo-svc:80" } },
+          {
+            name: "default/neg-demo-ing",
+            face: "gce",
+            urlMap: { hosts: [], defaultBackend: "default/neg-demo-svc:80" },
+            plainHttp: true,
+            sessionAffinity: false,
+          },
         ]);
         expect(model.backendServices.get("default/neg-demo-svc:80")).toMatchObject({
           targetPort: 9376,
@@ -119,6 +125,7 @@ describe("the second post: a stand-alone NEG", () => {
         expect(model.loadBalancers).toEqual([
           {
             name: "default/socket-ingress",
+            face: "gce",
             urlMap: {
               hosts: [
                 {
@@ -127,6 +134,8 @@ describe("the second post: a stand-alone NEG", () => {
                 },
               ],
             },
+            plainHttp: true,
+            sessionAffinity: false,
           },
         ]);
       });
