@@ -1,9 +1,17 @@
-import { type BackendServiceId, type Endpoint, type RoutingModel, UrlMapMatcher } from "@holdfast/routing";
+import {
+  type BackendService,
+  type BackendServiceId,
+  type Endpoint,
+  type LoadBalancer,
+  type RoutingModel,
+  UrlMapMatcher,
+} from "@holdfast/routing";
+import { AffinityPolicy } from "./affinity/affinity-policy.ts";
+import type { Backend } from "./backend.ts";
 import { EndpointTable } from "./endpoints/endpoint-table.ts";
 import { IngressError } from "./errors.ts";
 import type { IngressEvent } from "./events.ts";
 import { type IngressOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
-import type { Backend } from "./relay/exchange.ts";
 import { Listener } from "./relay/listener.ts";
 import { UpstreamAgents } from "./relay/upstream-agents.ts";
 
@@ -18,8 +26,18 @@ export interface ListenOptions {
 
 /** What is served at one moment; replaced as a whole. */
 interface Serving {
-  readonly urlMaps: ReadonlyMap<string, UrlMapMatcher>;
+  readonly loadBalancers: ReadonlyMap<string, ServedLoadBalancer>;
+  readonly services: ReadonlyMap<BackendServiceId, ServedService>;
+}
+
+interface ServedLoadBalancer {
+  readonly urlMap: UrlMapMatcher;
   readonly backends: ReadonlyMap<BackendServiceId, Backend>;
+}
+
+interface ServedService {
+  readonly service: BackendService;
+  readonly table: EndpointTable;
 }
 
 /**
@@ -32,7 +50,7 @@ export class Ingress {
   readonly #options: ResolvedOptions;
   readonly #agents: UpstreamAgents;
   readonly #listeners = new Map<string, Listener>();
-  #serving: Serving = { urlMaps: new Map(), backends: new Map() };
+  #serving: Serving = { loadBalancers: new Map(), services: new Map() };
   #closing: Promise<void> | undefined;
 
   /** @throws IngressError `OPTION_INVALID` */
@@ -77,18 +95,23 @@ export class Ingress {
    * @throws IngressError `MODEL_INVALID`; the model before is served on
    */
   apply(model: RoutingModel): void {
-    const urlMaps = new Map<string, UrlMapMatcher>();
-    const backends = new Map<BackendServiceId, Backend>();
+    const services = new Map<BackendServiceId, ServedService>();
+    const loadBalancers = new Map<string, ServedLoadBalancer>();
     try {
-      for (const { name, urlMap } of model.loadBalancers) urlMaps.set(name, new UrlMapMatcher(urlMap));
       for (const [id, service] of model.backendServices) {
-        backends.set(id, { service, table: this.#serving.backends.get(id)?.table ?? this.#newTable(id) });
+        services.set(id, { service, table: this.#serving.services.get(id)?.table ?? this.#newTable(id) });
+      }
+      for (const loadBalancer of model.loadBalancers) {
+        loadBalancers.set(loadBalancer.name, {
+          urlMap: new UrlMapMatcher(loadBalancer.urlMap),
+          backends: backendsOf(loadBalancer, services),
+        });
       }
     } catch (cause) {
       throw new IngressError("MODEL_INVALID", "this routing model can't be served", { cause });
     }
-    const removed = [...this.#serving.backends].filter(([id]) => !backends.has(id));
-    this.#serving = { urlMaps, backends };
+    const removed = [...this.#serving.services].filter(([id]) => !services.has(id));
+    this.#serving = { loadBalancers, services };
     for (const [, { table }] of removed) for (const state of table.set([])) this.#agents.release(state);
   }
 
@@ -100,14 +123,14 @@ export class Ingress {
    *   are used on
    */
   setEndpoints(backendServiceId: BackendServiceId, endpoints: readonly Endpoint[]): void {
-    const backend = this.#serving.backends.get(backendServiceId);
-    if (!backend) {
+    const served = this.#serving.services.get(backendServiceId);
+    if (!served) {
       throw new IngressError(
         "BACKEND_SERVICE_UNKNOWN",
         `the routing model has no backend service ${backendServiceId}; apply one that has it first`,
       );
     }
-    this.#replaceEndpoints(backend, endpoints);
+    this.#replaceEndpoints(served, endpoints);
   }
 
   /**
@@ -123,16 +146,16 @@ export class Ingress {
 
   async #close(graceMs: number): Promise<void> {
     await Promise.all([...this.#listeners.values()].map((listener) => listener.close(graceMs)));
-    for (const backend of this.#serving.backends.values()) this.#replaceEndpoints(backend, []);
+    for (const served of this.#serving.services.values()) this.#replaceEndpoints(served, []);
   }
 
   #route(loadBalancer: string, hostname: string, path: string): Backend | undefined {
-    const { urlMaps, backends } = this.#serving;
-    const id = urlMaps.get(loadBalancer)?.match(hostname, path);
-    return id === undefined ? undefined : backends.get(id);
+    const served = this.#serving.loadBalancers.get(loadBalancer);
+    const id = served?.urlMap.match(hostname, path);
+    return id === undefined ? undefined : served?.backends.get(id);
   }
 
-  #replaceEndpoints({ service, table }: Backend, endpoints: readonly Endpoint[]): void {
+  #replaceEndpoints({ service, table }: ServedService, endpoints: readonly Endpoint[]): void {
     for (const state of table.set(endpoints)) {
       this.#agents.release(state);
       state.drain(service.drainingTimeoutSec);
@@ -155,4 +178,21 @@ export class Ingress {
       process.emitWarning(`an onEvent listener of the ingress threw: ${String(error)}`, "HoldfastWarning");
     }
   }
+}
+
+/** What the URL map names, and nothing besides: a cluster has many load balancers and many services. */
+function backendsOf(
+  { urlMap, face, affinities }: LoadBalancer,
+  services: ReadonlyMap<BackendServiceId, ServedService>,
+): Map<BackendServiceId, Backend> {
+  const named = new Set(urlMap.hosts.flatMap(({ paths }) => paths.map(({ backend }) => backend)));
+  if (urlMap.defaultBackend !== undefined) named.add(urlMap.defaultBackend);
+  const backends = new Map<BackendServiceId, Backend>();
+  for (const id of named) {
+    const served = services.get(id);
+    if (!served) continue;
+    const policy = new AffinityPolicy(affinities?.get(id) ?? served.service.affinity);
+    backends.set(id, { ...served, face, policy });
+  }
+  return backends;
 }

@@ -1,17 +1,10 @@
 import type { Socket } from "node:net";
-import type { BackendService } from "@holdfast/routing";
-import { type Choice, chooseEndpoint } from "../affinity/affinity.ts";
+import type { AffinityFacts, Choice } from "../affinity/affinity.ts";
+import type { Backend } from "../backend.ts";
 import type { EndpointState } from "../endpoints/endpoint-state.ts";
-import type { EndpointTable } from "../endpoints/endpoint-table.ts";
 import type { IngressEvent, Outcome, UpgradeClosedEvent } from "../events.ts";
 import type { RequestHead } from "./request-head.ts";
 import type { UpstreamFailure } from "./upstream-request.ts";
-
-/** A backend service with its endpoints. An exchange keeps the one that it began with, whatever is applied meanwhile. */
-export interface Backend {
-  readonly service: BackendService;
-  readonly table: EndpointTable;
-}
 
 /** Who is at the two ends of a client's connection. */
 export interface Ends {
@@ -131,8 +124,17 @@ export class Exchange {
 
   #choose(): Choice | undefined {
     if (this.#tries >= this.#maxTries) return undefined;
-    const facts = { cookieHeader: this.#cookieHeader, ...this.ends };
-    const choice = chooseEndpoint(this.backend.table, this.backend.service.affinity, facts, this.#tried);
+    const { method, path, target } = this.head;
+    const facts: AffinityFacts = {
+      cookieHeader: this.#cookieHeader,
+      ...this.ends,
+      method,
+      path,
+      query: target.slice(path.length + 1),
+      preflight: false,
+      secure: false,
+    };
+    const choice = this.backend.policy.choose(this.backend.table, facts, this.#tried);
     if (choice) {
       this.choice = choice;
       this.#tries++;

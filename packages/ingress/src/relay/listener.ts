@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Backend } from "../backend.ts";
 import { listenError } from "../errors.ts";
 import type { IngressEvent, RefusedEvent } from "../events.ts";
 import type { ResolvedOptions } from "../options.ts";
@@ -12,7 +13,7 @@ import {
   REQUEST_TIMEOUT,
   writePage,
 } from "./error-page.ts";
-import { type Backend, type Ends, Exchange, endsOf } from "./exchange.ts";
+import { type Ends, Exchange, endsOf } from "./exchange.ts";
 import { HttpRelay } from "./relay-http.ts";
 import { UpgradeRelay } from "./relay-upgrade.ts";
 import { type RequestHead, readHead } from "./request-head.ts";
