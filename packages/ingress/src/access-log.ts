@@ -15,7 +15,7 @@ export function formatEvent(event: IngressEvent): string {
     case "upgrade-closed":
       return `${event.loadBalancer} ${event.client} upgrade -> ${event.backendService} ${event.pod} closed by ${event.cause} after ${(event.ms / 1000).toFixed(1)}s`;
     case "endpoint-down":
-      return `${event.backendService} ${event.pod} ${event.endpoint} can't be reached (${event.cause}); passed over for now`;
+      return `${event.backendService} ${event.pod} ${event.endpoint} can't be reached (${event.cause}); passed over for ${event.ms / 1000}s`;
     case "endpoint-up":
       return `${event.backendService} ${event.pod} ${event.endpoint} is used again (${event.cause})`;
     case "refused":

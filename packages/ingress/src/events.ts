@@ -56,7 +56,7 @@ export interface UpgradeClosedEvent {
   readonly ms: number;
 }
 
-/** An endpoint could not be connected to and is passed over for a while. */
+/** An endpoint could not be connected to, or did not answer several times in a row, and is passed over for a while. */
 export interface EndpointDownEvent {
   readonly type: "endpoint-down";
   readonly backendService: BackendServiceId;
@@ -65,15 +65,17 @@ export interface EndpointDownEvent {
   readonly endpoint: string;
   /** Such as `ECONNREFUSED`. */
   readonly cause: string;
+  /** For how long, at most. */
+  readonly ms: number;
 }
 
-/** An endpoint is no longer passed over: its time is up, it was declared healthy anew, or it was connected to. */
+/** An endpoint is no longer passed over: its time is up, it was declared healthy anew, connected to, or it answered. */
 export interface EndpointUpEvent {
   readonly type: "endpoint-up";
   readonly backendService: BackendServiceId;
   readonly pod: string;
   readonly endpoint: string;
-  readonly cause: "expired" | "healthy" | "connected";
+  readonly cause: "expired" | "healthy" | "connected" | "answered";
 }
 
 /** A client was turned away before its request had a place to go. */

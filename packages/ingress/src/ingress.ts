@@ -163,9 +163,12 @@ export class Ingress {
   }
 
   #newTable(backendService: BackendServiceId): EndpointTable {
+    const { passiveDownMs, maxPassiveDownMs, maxResets } = this.#options;
     return new EndpointTable({
       backendService,
-      passiveDownMs: this.#options.passiveDownMs,
+      passiveDownMs,
+      maxPassiveDownMs,
+      maxResets,
       onEvent: (event) => this.#emit(event),
     });
   }

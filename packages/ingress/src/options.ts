@@ -6,8 +6,15 @@ export interface IngressOptions {
   readonly onEvent?: (event: IngressEvent) => void;
   /** Milliseconds for an endpoint to accept a connection. Default 2,000. */
   readonly connectTimeoutMs?: number;
-  /** Milliseconds for which an endpoint that could not be connected to is passed over. Default 2,000. */
+  /**
+   * Milliseconds for which an endpoint that could not be connected to, or did not answer, is passed over. It doubles
+   * each further time in a row. Default 2,000.
+   */
   readonly passiveDownMs?: number;
+  /** Milliseconds that an endpoint is passed over at a time, at most. Default 30,000. */
+  readonly maxPassiveDownMs?: number;
+  /** Connections in a row that an endpoint may end instead of answering before it is passed over. Default 3. */
+  readonly maxResets?: number;
   /** Endpoints that a request is offered to before it is answered with 502. Default 3. */
   readonly maxTries?: number;
   /** Bytes of a request's or response's head, else 431 or 502. Default 16 KiB. */
@@ -30,6 +37,8 @@ export const DEFAULTS: ResolvedOptions = {
   onEvent: () => {},
   connectTimeoutMs: 2_000,
   passiveDownMs: 2_000,
+  maxPassiveDownMs: 30_000,
+  maxResets: 3,
   maxTries: 3,
   maxHeaderBytes: 16 * 1024,
   headersTimeoutMs: 10_000,

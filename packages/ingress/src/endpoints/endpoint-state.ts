@@ -7,11 +7,16 @@ export class EndpointState {
   readonly id: string;
   readonly hash: Hash64;
   endpoint: Endpoint;
-  /** Passed over for now: it could not be connected to. */
-  down = false;
+  /** Why it is passed over for now; undefined when it isn't. Only its table writes this, and the two below. */
+  downFor: "connect" | "reset" | undefined;
+  /** How often in a row it was passed over, with no success in between. */
+  strikes = 0;
+  /** How often in a row it ended a connection instead of answering. */
+  resets = 0;
   /** No longer a member of its backend service. */
   removed = false;
   readonly #open = new Set<() => void>();
+  #drainTimer: NodeJS.Timeout | undefined;
 
   constructor(id: string, endpoint: Endpoint) {
     this.id = id;
@@ -19,25 +24,43 @@ export class EndpointState {
     this.endpoint = endpoint;
   }
 
+  /** Declared healthy by whoever gave the endpoint; what is seen of it here (`down`) counts apart. */
+  get healthy(): boolean {
+    return this.endpoint.healthy;
+  }
+
+  /** Passed over for now: it could not be connected to, or did not answer. */
+  get down(): boolean {
+    return this.downFor !== undefined;
+  }
+
+  /** Requests and upgraded connections that are open on it. */
+  get open(): number {
+    return this.#open.size;
+  }
+
   /**
    * Counts something as open on this endpoint.
    *
-   * @param cut called when the endpoint was removed and the draining time is over.
-   * @returns to be called when it has ended
+   * @param cut called when the endpoint was removed and the draining time is over; a function of its own each time
+   * @returns to be called when it has ended; any further call does nothing
    */
   hold(cut: () => void): () => void {
     this.#open.add(cut);
-    return () => this.#open.delete(cut);
+    return () => {
+      this.#open.delete(cut);
+      if (this.#open.size === 0) clearTimeout(this.#drainTimer);
+    };
   }
 
-  /** Ends whatever is still open after the time. */
+  /** Ends whatever is still open after the time. For an endpoint that was removed, once. */
   drain(afterSec: number): void {
     if (this.#open.size === 0) return;
     const cutAll = () => {
       for (const cut of [...this.#open]) cut();
     };
     if (afterSec === 0) cutAll();
-    else setTimeout(cutAll, Math.min(afterSec * 1000, 0x7fff_ffff)).unref();
+    else this.#drainTimer = setTimeout(cutAll, Math.min(afterSec * 1000, 0x7fff_ffff)).unref();
   }
 }
 

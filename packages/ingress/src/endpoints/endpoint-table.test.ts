@@ -17,11 +17,13 @@ function endpoints(count: number, unhealthy: readonly number[] = []): Endpoint[]
   }));
 }
 
-function tableOf(members: readonly Endpoint[], passiveDownMs = 60_000) {
+function tableOf(members: readonly Endpoint[], passiveDownMs = 60_000, maxPassiveDownMs = 60_000) {
   const events: IngressEvent[] = [];
   const table = new EndpointTable({
     backendService: "default/web:80",
     passiveDownMs,
+    maxPassiveDownMs,
+    maxResets: 3,
     onEvent: (event) => events.push(event),
   });
   table.set(members);
@@ -94,7 +96,7 @@ test("passes over an endpoint that could not be connected to, until its time is 
   for (let round = 0; round < 4; round++) expect(table.next(NONE)).not.toBe(down);
   const { pod } = down.endpoint;
   const about = { backendService: "default/web:80", pod, endpoint: down.id };
-  expect(events).toEqual([{ type: "endpoint-down", ...about, cause: "ECONNREFUSED" }]);
+  expect(events).toEqual([{ type: "endpoint-down", ...about, cause: "ECONNREFUSED", ms: 30 }]);
   await vi.waitFor(() => expect(events).toContainEqual({ type: "endpoint-up", ...about, cause: "expired" }));
   expect([table.next(NONE), table.next(NONE)]).toContain(down);
 });
@@ -110,6 +112,63 @@ test("uses an endpoint at once when it is declared healthy anew, not when it mer
   table.set(endpoints(2, [0, 1]));
   table.set(endpoints(2));
   expect(events.at(-1)).toMatchObject({ type: "endpoint-up", cause: "healthy" });
+});
+
+test("passes an endpoint over for twice as long each time in a row, up to the most, until it answers", async () => {
+  const { table, events } = tableOf(endpoints(2), 10, 35);
+  const down = table.next(NONE);
+  if (!down) throw new Error("no endpoint");
+  const downs = () => events.filter((event) => event.type === "endpoint-down").map(({ ms }) => ms);
+  for (const count of [1, 2, 3, 4]) {
+    table.connectFailed(down, "ETIMEDOUT");
+    expect(downs()).toHaveLength(count);
+    await vi.waitFor(() => expect(down.down).toBe(false), { interval: 5 });
+  }
+  expect(downs()).toEqual([10, 20, 35, 35]);
+  table.connected(down);
+  table.connectFailed(down, "ETIMEDOUT");
+  expect(downs().at(-1)).toBe(10);
+});
+
+test("passes over an endpoint that ends connections instead of answering, several times in a row", async () => {
+  const { table, events } = tableOf(endpoints(2), 20);
+  const odd = table.next(NONE);
+  if (!odd) throw new Error("no endpoint");
+  table.closedUnanswered(odd, "ECONNRESET");
+  table.closedUnanswered(odd, "ECONNRESET");
+  table.answered(odd);
+  for (let round = 0; round < 2; round++) table.closedUnanswered(odd, "ECONNRESET");
+  expect(events).toEqual([]);
+  table.connected(odd);
+  table.closedUnanswered(odd, "ECONNRESET");
+  expect(events).toMatchObject([{ type: "endpoint-down", endpoint: odd.id, cause: "ECONNRESET", ms: 20 }]);
+  // That it takes connections is no news.
+  table.connected(odd);
+  expect(odd.down).toBe(true);
+  await vi.waitFor(() => expect(odd.down).toBe(false), { interval: 5 });
+  table.closedUnanswered(odd, "ECONNRESET");
+  expect(events.at(-1)).toMatchObject({ type: "endpoint-down", ms: 40 });
+  table.answered(odd);
+  expect(events.at(-1)).toMatchObject({ type: "endpoint-up", cause: "answered" });
+});
+
+test("picks the less loaded of two, so that none is left behind and none is flooded", () => {
+  const { table } = tableOf(endpoints(10, [4]));
+  const holds = new Map<EndpointState, number>();
+  for (let round = 0; round < 900; round++) {
+    const member = table.pickLessLoaded(NONE);
+    if (!member) throw new Error("no endpoint");
+    member.hold(() => {});
+    holds.set(member, member.open);
+  }
+  const loads = [...holds.values()];
+  expect(loads).toHaveLength(9);
+  // By chance alone the spread would be some 60; of two choices it is a handful (Mitzenmacher, 2001).
+  expect(Math.max(...loads) - Math.min(...loads)).toBeLessThan(20);
+  const [one] = holds.keys();
+  const others = new Set([...holds.keys()].filter((member) => member !== one));
+  expect(table.pickLessLoaded(others)).toBe(one);
+  expect(table.pickLessLoaded(new Set(holds.keys()))).toBeUndefined();
 });
 
 test("prefers no endpoint to another when all are passed over", () => {

@@ -1,18 +1,19 @@
 import { getRandomValues } from "node:crypto";
-import { isIP } from "node:net";
 import type { BackendServiceId, Endpoint } from "@holdfast/routing";
-import { IngressError } from "../errors.ts";
 import type { EndpointDownEvent, EndpointUpEvent } from "../events.ts";
-import { EndpointState, endpointId } from "./endpoint-state.ts";
+import { EndpointState } from "./endpoint-state.ts";
+import { endpointsById } from "./endpoints-by-id.ts";
 import { type Hash64, mix32 } from "./hash.ts";
 import { dealSlots, keyOnSlot, SLOTS, slotOf } from "./maglev.ts";
 
-/** With more the shares of a table would become uneven (one part in sixteen). */
-const MAX_ENDPOINTS = 4_096;
-
 export interface EndpointTableOptions {
   readonly backendService: BackendServiceId;
+  /** Milliseconds that an endpoint is passed over for the first time; each further time in a row twice as long. */
   readonly passiveDownMs: number;
+  /** The longest that an endpoint is passed over at a time, in milliseconds. */
+  readonly maxPassiveDownMs: number;
+  /** Connections in a row that an endpoint may end instead of answering before it is passed over. */
+  readonly maxResets: number;
   readonly onEvent: (event: EndpointDownEvent | EndpointUpEvent) => void;
 }
 
@@ -47,28 +48,7 @@ export class EndpointTable {
    * @throws IngressError `ENDPOINT_INVALID`, `ENDPOINTS_TOO_MANY`; the members are as before
    */
   set(endpoints: readonly Endpoint[]): readonly EndpointState[] {
-    const { backendService } = this.#options;
-    if (endpoints.length > MAX_ENDPOINTS) {
-      throw new IngressError(
-        "ENDPOINTS_TOO_MANY",
-        `${backendService} has ${endpoints.length} endpoints; ${MAX_ENDPOINTS} are the most`,
-      );
-    }
-    const wanted = new Map<string, Endpoint>();
-    for (const endpoint of endpoints) {
-      const id = endpointId(endpoint);
-      if (isIP(endpoint.address) === 0 || !isPort(endpoint.port)) {
-        throw new IngressError(
-          "ENDPOINT_INVALID",
-          `${backendService}: ${id} is not an IP address and a port`,
-        );
-      }
-      if (wanted.has(id)) {
-        throw new IngressError("ENDPOINT_INVALID", `${backendService} has the endpoint ${id} twice`);
-      }
-      wanted.set(id, endpoint);
-    }
-
+    const wanted = endpointsById(this.#options.backendService, endpoints);
     const before = new Map(this.#members.map((member) => [member.id, member]));
     const left = this.#members.filter((member) => !wanted.has(member.id));
     const members: EndpointState[] = [];
@@ -85,16 +65,16 @@ export class EndpointTable {
     }
     for (const member of left) {
       member.removed = true;
-      this.#forget(member);
+      this.#clearDown(member);
     }
     members.sort((a, b) => (a.id < b.id ? -1 : 1));
     if (left.length > 0 || members.length !== this.#members.length) {
       this.#slots = dealSlots(members.map(({ id }) => id));
     }
     this.#members = members;
-    this.#healthy = members.filter(({ endpoint }) => endpoint.healthy);
+    this.#healthy = members.filter(({ healthy }) => healthy);
     this.#prefer();
-    for (const member of recovered) this.#markUp(member, "healthy");
+    for (const member of recovered) this.#succeeded(member, "healthy");
     return left;
   }
 
@@ -106,7 +86,7 @@ export class EndpointTable {
   /** The endpoint that a key is served by: its home or, while that can't be used, the same other one each time. */
   ownerOf(key: Hash64, tried: ReadonlySet<EndpointState>): EndpointState | undefined {
     const home = this.homeOf(key);
-    if (home?.endpoint.healthy && !home.down && !tried.has(home)) return home;
+    if (home?.healthy && !home.down && !tried.has(home)) return home;
     let best: EndpointState | undefined;
     let bestScore = -1;
     for (const member of this.#candidates(tried)) {
@@ -127,6 +107,17 @@ export class EndpointTable {
     return candidates[this.#turn % candidates.length];
   }
 
+  /** The one with fewer open requests of two that are drawn: nearly as even as asking all, and no herd. */
+  pickLessLoaded(tried: ReadonlySet<EndpointState>): EndpointState | undefined {
+    const candidates = this.#candidates(tried);
+    const count = candidates.length;
+    if (count < 2) return candidates[0];
+    const index = random32() % count;
+    const one = candidates[index];
+    const other = candidates[(index + 1 + (random32() % (count - 1))) % count];
+    return one && other && other.open < one.open ? other : one;
+  }
+
   /** A new random key that falls on this member. */
   mintKey(member: EndpointState): Hash64 {
     const index = this.#members.indexOf(member);
@@ -138,16 +129,29 @@ export class EndpointTable {
 
   /** The endpoint could not be connected to: others are preferred to it for a while. */
   connectFailed(member: EndpointState, cause: string): void {
-    if (member.removed || member.down) return;
-    member.down = true;
-    const timer = setTimeout(() => this.#markUp(member, "expired"), this.#options.passiveDownMs);
-    this.#downTimers.set(member, timer.unref());
-    this.#prefer();
-    this.#options.onEvent({ type: "endpoint-down", ...this.#describe(member), cause });
+    this.#passOver(member, "connect", cause);
   }
 
   connected(member: EndpointState): void {
-    if (member.down) this.#markUp(member, "connected");
+    if (member.strikes > 0 && member.downFor !== "reset" && member.resets === 0) {
+      this.#succeeded(member, "connected");
+    }
+  }
+
+  /**
+   * The endpoint took a request and ended the connection, with no byte of an answer. After a few in a row others are
+   * preferred to it for a while. Not to be told of a connection that was kept from an earlier request: that one the
+   * endpoint may have closed before it knew of this request.
+   */
+  closedUnanswered(member: EndpointState, cause: string): void {
+    member.resets++;
+    // Once its time is up it has one chance: a single failure more, and it is passed over for longer.
+    if (member.resets >= this.#options.maxResets) this.#passOver(member, "reset", cause);
+  }
+
+  /** The endpoint has begun to answer, whatever it says. */
+  answered(member: EndpointState): void {
+    if (member.strikes > 0 || member.resets > 0) this.#succeeded(member, "answered");
   }
 
   /** When none is preferred all healthy ones are: a short failure of every pod must not outlast itself. */
@@ -156,15 +160,33 @@ export class EndpointTable {
     return preferred.length > 0 ? preferred : without(this.#healthy, tried);
   }
 
+  #passOver(member: EndpointState, reason: "connect" | "reset", cause: string): void {
+    if (member.removed || member.down) return;
+    const { passiveDownMs, maxPassiveDownMs, onEvent } = this.#options;
+    const ms = Math.min(passiveDownMs * 2 ** Math.min(member.strikes, 30), maxPassiveDownMs);
+    member.downFor = reason;
+    member.strikes++;
+    const timer = setTimeout(() => this.#markUp(member, "expired"), ms);
+    this.#downTimers.set(member, timer.unref());
+    this.#prefer();
+    onEvent({ type: "endpoint-down", ...this.#describe(member), cause, ms });
+  }
+
+  #succeeded(member: EndpointState, cause: EndpointUpEvent["cause"]): void {
+    member.strikes = 0;
+    member.resets = 0;
+    this.#markUp(member, cause);
+  }
+
   #markUp(member: EndpointState, cause: EndpointUpEvent["cause"]): void {
     if (!member.down) return;
-    this.#forget(member);
+    this.#clearDown(member);
     this.#prefer();
     this.#options.onEvent({ type: "endpoint-up", ...this.#describe(member), cause });
   }
 
-  #forget(member: EndpointState): void {
-    member.down = false;
+  #clearDown(member: EndpointState): void {
+    member.downFor = undefined;
     clearTimeout(this.#downTimers.get(member));
     this.#downTimers.delete(member);
   }
@@ -187,10 +209,6 @@ function without(
   tried: ReadonlySet<EndpointState>,
 ): readonly EndpointState[] {
   return tried.size === 0 ? members : members.filter((member) => !tried.has(member));
-}
-
-function isPort(port: number): boolean {
-  return Number.isInteger(port) && port > 0 && port < 65_536;
 }
 
 const pool = new Uint32Array(1024);

@@ -74,6 +74,9 @@ export class Exchange {
     if (failure.stage === "connect") {
       this.backend.table.connectFailed(failed.state, failure.code);
     } else {
+      if (failure.stage === "sent" && !failure.reused) {
+        this.backend.table.closedUnanswered(failed.state, failure.code);
+      }
       if (failure.stage === "answered" || this.head.hasBody || !IDEMPOTENT.has(this.head.method))
         return undefined;
       if (failure.reused && this.#tries < this.#maxTries && !failed.state.removed) {
@@ -88,6 +91,11 @@ export class Exchange {
 
   connected(): void {
     if (this.choice) this.backend.table.connected(this.choice.state);
+  }
+
+  /** The pod has begun to answer. */
+  answered(): void {
+    if (this.choice) this.backend.table.answered(this.choice.state);
   }
 
   /** Reports how the request ended; only the first call counts. */

@@ -144,7 +144,7 @@ test("offers a request to no more endpoints than it may", async () => {
 test("a request that had left is sent again only if doing it twice is harmless", async () => {
   const odd = await endpointThat((socket) => socket.resetAndDestroy());
   const good = await startPod("good");
-  const served = await serve([]);
+  const served = await serve([], { maxResets: 1000 });
   // By turns one of two requests meets the odd endpoint first.
   served.ingress.setEndpoints(SERVICE, [odd.endpoint, good.endpoint]);
   for (const method of ["GET", "HEAD", "OPTIONS"]) {
@@ -161,6 +161,23 @@ test("a request that had left is sent again only if doing it twice is harmless",
     expect(statuses.sort()).toEqual([200, 502]);
   }
   expect(odd.connections()).toBe(met + 3);
+});
+
+test("an endpoint that ends connections instead of answering is passed over until its time is up", async () => {
+  let broken = true;
+  const odd = await endpointThat((socket) => {
+    if (broken) socket.resetAndDestroy();
+    else socket.end("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nodd");
+  });
+  const good = await startPod("good");
+  const served = await serve([], { maxResets: 2, passiveDownMs: 300 });
+  served.ingress.setEndpoints(SERVICE, [odd.endpoint, good.endpoint]);
+  const downs = () => served.events.filter(({ type }) => type === "endpoint-down");
+  while (downs().length === 0) expect((await send(served)).status).toBe(200);
+  expect(odd.connections()).toBe(2);
+  expect(downs()).toMatchObject([{ pod: "odd", cause: "ECONNRESET", ms: 300 }]);
+  broken = false;
+  await vi.waitFor(async () => expect((await send(served)).body).toBe("odd"));
 });
 
 test("a request is not sent again once a byte of an answer has come", async () => {

@@ -76,7 +76,10 @@ export class HttpRelay {
               this.#request.resume();
             });
           },
-          response: (response) => this.#answer(response, choice.setCookie),
+          response: (response) => {
+            this.#exchange.answered();
+            this.#answer(response, choice.setCookie);
+          },
           failed: (failure) => this.#failed(failure),
         },
       );

@@ -83,8 +83,14 @@ export class UpgradeRelay {
             this.#exchange.connected();
             upstream.end();
           },
-          response: (response) => this.#decline(response, choice.setCookie),
-          upgraded: (response, pod, early) => this.#join(response, pod, early, choice.setCookie),
+          response: (response) => {
+            this.#exchange.answered();
+            this.#decline(response, choice.setCookie);
+          },
+          upgraded: (response, pod, early) => {
+            this.#exchange.answered();
+            this.#join(response, pod, early, choice.setCookie);
+          },
           failed: (failure) => this.#failed(failure),
         },
       );
