@@ -11,6 +11,7 @@ const ERRORS = {
   BACKEND_SERVICE_UNKNOWN: { retryable: false },
   ENDPOINT_INVALID: { retryable: false },
   ENDPOINTS_TOO_MANY: { retryable: false },
+  CERTIFICATE_INVALID: { retryable: false },
 } as const satisfies Record<string, { readonly retryable: boolean }>;
 
 export type IngressErrorCode = keyof typeof ERRORS;

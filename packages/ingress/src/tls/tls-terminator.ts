@@ -1,0 +1,118 @@
+import type { Socket } from "node:net";
+import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
+import type { Certificate } from "@holdfast/routing";
+import { ServerCertificates } from "./server-certificates.ts";
+import { ticketKeys } from "./ticket-keys.ts";
+
+export interface TlsTerminatorOptions {
+  /** What the keys of session tickets are made from; with the same one elsewhere, sessions are resumed there too. */
+  readonly ticketSecret: Uint8Array | string;
+  /** Milliseconds for a handshake. */
+  readonly handshakeTimeoutMs: number;
+}
+
+export interface HandshakeHandlers {
+  /** The handshake is done; what comes is the client's own bytes. */
+  secured(socket: TLSSocket): void;
+  /** There is no connection any more. `code`: such as `ERR_TLS_HANDSHAKE_TIMEOUT`; ECONNRESET where the client left. */
+  failed(code: string): void;
+}
+
+const LOOK_AT_TICKET_KEYS_MS = 3_600_000;
+
+/** TLS 1.2 at least, and HTTP/1.1 alone by ALPN. Without an id of their own, sessions aren't resumed elsewhere. */
+const SETTINGS = { minVersion: "TLSv1.2", sessionIdContext: "holdfast" } as const;
+
+/**
+ * The TLS end of one load balancer. Certificates can be replaced at any time: handshakes from then on see the new ones,
+ * and connections that stand are not touched.
+ */
+export class TlsTerminator {
+  readonly #options: TlsTerminatorOptions;
+  /** Never listens: connections are handed to it, so that what comes before TLS can be read first. */
+  readonly #server: Server;
+  readonly #waiting = new Map<string, HandshakeHandlers>();
+  readonly #ticketTimer: NodeJS.Timeout;
+  #certificates: readonly Certificate[] = [];
+  #contexts = new ServerCertificates([], SETTINGS);
+
+  constructor(options: TlsTerminatorOptions) {
+    this.#options = options;
+    this.#server = createServer({
+      ...SETTINGS,
+      ALPNProtocols: ["http/1.1"],
+      handshakeTimeout: options.handshakeTimeoutMs,
+      ticketKeys: this.#ticketKeys(),
+      SNICallback: (host, done) => done(null, this.#contexts.contextFor(host)),
+    });
+    this.#server.on("secureConnection", (socket) => this.#take(socket)?.secured(socket));
+    this.#server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
+      // A client that is gone has no address any more; its end is told by its connection.
+      const handlers = this.#take(socket);
+      socket.destroy();
+      handlers?.failed(error.code ?? error.name);
+    });
+    this.#ticketTimer = setInterval(
+      () => this.#server.setTicketKeys(this.#ticketKeys()),
+      LOOK_AT_TICKET_KEYS_MS,
+    ).unref();
+  }
+
+  /**
+   * Shows these certificates from now on. The first is shown to clients that name no host or an unknown one; with none
+   * every handshake fails.
+   *
+   * @throws IngressError `CERTIFICATE_INVALID`; those before are shown on
+   */
+  setCertificates(certificates: readonly Certificate[]): void {
+    if (same(certificates, this.#certificates)) return;
+    this.#contexts = new ServerCertificates(certificates, SETTINGS);
+    this.#certificates = certificates;
+    const [first] = certificates;
+    const shown: SecureContextOptions = first ? { cert: first.chain, key: first.privateKey } : {};
+    this.#server.setSecureContext({ ...SETTINGS, ...shown, ticketKeys: this.#ticketKeys() });
+  }
+
+  /** Takes a connection over for its handshake. Exactly one of the handlers is called, once. */
+  handshake(socket: Socket, handlers: HandshakeHandlers): void {
+    const name = nameOf(socket);
+    this.#waiting.set(name, handlers);
+    socket.once("close", () => {
+      if (this.#waiting.get(name) === handlers) {
+        this.#waiting.delete(name);
+        handlers.failed("ECONNRESET");
+      }
+    });
+    this.#server.emit("connection", socket);
+  }
+
+  close(): void {
+    clearInterval(this.#ticketTimer);
+  }
+
+  #take(socket: Socket): HandshakeHandlers | undefined {
+    const name = nameOf(socket);
+    const handlers = this.#waiting.get(name);
+    this.#waiting.delete(name);
+    return handlers;
+  }
+
+  #ticketKeys(): Buffer {
+    return ticketKeys(this.#options.ticketSecret, Date.now());
+  }
+}
+
+/** A TLS socket doesn't tell which connection it stands on, but it has the same two ends. */
+function nameOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
+}
+
+function same(some: readonly Certificate[], others: readonly Certificate[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every(
+      ({ chain, privateKey }, index) =>
+        chain === others[index]?.chain && privateKey === others[index]?.privateKey,
+    )
+  );
+}
