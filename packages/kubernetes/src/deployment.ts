@@ -1,6 +1,7 @@
 import type { Container, DeploymentSpec, EnvVar } from "@holdfast/routing";
 import { z } from "zod";
 import { fields, list, name, optional, port, string, strings, wholeNumber } from "./field.ts";
+import { readinessProbe } from "./probe.ts";
 
 const keyRef = optional(fields({ name: string, key: string }));
 const sourceRef = optional(fields({ name: string }));
@@ -59,13 +60,15 @@ const container = fields({
   ),
   env: list(envVar),
   envFrom: list(envFrom),
+  readinessProbe: optional(readinessProbe),
 }).transform(
-  ({ command, args, env, envFrom, ...rest }): Container => ({
+  ({ command, args, env, envFrom, readinessProbe, ...rest }): Container => ({
     ...rest,
     ...(command === undefined ? {} : { command }),
     ...(args === undefined ? {} : { args }),
     // Kubernetes lets `env` win over `envFrom`, so it comes last.
     env: [...envFrom, ...env],
+    ...(readinessProbe === undefined ? {} : { readinessProbe }),
   }),
 );
 

@@ -9,6 +9,8 @@ import { z } from "zod";
 const PORT_OR_NAME = "a port number from 1 to 65535, or a port's name";
 
 export const string = z.string({ error: "a string" });
+export const boolean = z.boolean({ error: "true or false" });
+export const number = z.number({ error: "a number" });
 export const name = dnsName("a name made of a-z, 0-9, dots and dashes");
 export const port = wholeNumber(1, 65_535, "a port number from 1 to 65535");
 /** A port's number or its name, such as a `targetPort`. A name has a letter, so a number in quotes is neither. */

@@ -1,4 +1,4 @@
-import type { IngressBackend, IngressPath, IngressRule, IngressSpec } from "@holdfast/routing";
+import type { IngressBackend, IngressPath, IngressRule, IngressSpec, IngressTls } from "@holdfast/routing";
 import type { z } from "zod";
 import { fields, host, list, optional, port, portOrName, string } from "./field.ts";
 
@@ -55,15 +55,23 @@ function rules(backend: z.ZodType<IngressBackend>) {
   );
 }
 
+const tls = list(
+  fields({ secretName: optional(string) }).transform(
+    ({ secretName }): IngressTls => (secretName === undefined || secretName === "" ? {} : { secretName }),
+  ),
+);
+
 function spec(
   ingressClassName: string | undefined,
   defaultBackend: IngressBackend | undefined,
   rules: IngressRule[],
+  tls: IngressTls[],
 ): IngressSpec {
   return {
     ...(ingressClassName === undefined ? {} : { ingressClassName }),
     ...(defaultBackend === undefined ? {} : { defaultBackend }),
     rules,
+    ...(tls.length === 0 ? {} : { tls }),
   };
 }
 
@@ -73,8 +81,11 @@ export const ingressSpecV1 = optional(
     ingressClassName: optional(string),
     defaultBackend: optional(backendV1),
     rules: rules(backendV1),
+    tls,
   }),
-).transform((value) => spec(value?.ingressClassName, value?.defaultBackend, value?.rules ?? []));
+).transform((value) =>
+  spec(value?.ingressClassName, value?.defaultBackend, value?.rules ?? [], value?.tls ?? []),
+);
 
 /** The spec of a `v1beta1` Ingress of either group, in the shape of v1. */
 export const ingressSpecV1beta1 = optional(
@@ -82,8 +93,9 @@ export const ingressSpecV1beta1 = optional(
     ingressClassName: optional(string),
     backend: optional(backendV1beta1),
     rules: rules(backendV1beta1),
+    tls,
   }),
-).transform((value) => spec(value?.ingressClassName, value?.backend, value?.rules ?? []));
+).transform((value) => spec(value?.ingressClassName, value?.backend, value?.rules ?? [], value?.tls ?? []));
 
 /** Where a field of the v1 shape is written in a v1beta1 manifest. */
 export function pathInV1beta1(path: readonly (string | number)[]): (string | number)[] {

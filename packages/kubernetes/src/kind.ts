@@ -2,9 +2,11 @@ import type { KubernetesObject, ObjectSource } from "@holdfast/routing";
 import { z } from "zod";
 import { backendConfigSpec } from "./backend-config.ts";
 import { deploymentSpec } from "./deployment.ts";
+import { endpointSlice } from "./endpoint-slice.ts";
 import { fields } from "./field.ts";
 import { ingressSpecV1, ingressSpecV1beta1, pathInV1beta1 } from "./ingress.ts";
 import { clusterMetadata, metadata } from "./metadata.ts";
+import { secret } from "./secret.ts";
 import { serviceSpec } from "./service.ts";
 
 /** How one kind is read in one API version. */
@@ -17,26 +19,26 @@ export interface KindReader {
   ):
     | { readonly ok: true; readonly object: KubernetesObject }
     | { readonly ok: false; readonly error: z.ZodError };
+  /** What it holds is never shown, not even what is wrong with it. */
+  readonly confidential?: boolean;
   /** Where a field of the v1 shape is written in a manifest of this version. */
   written?(path: readonly (string | number)[]): (string | number)[];
 }
 
-function reader<Metadata extends z.ZodType, Spec extends z.ZodType>(
+function reader(
   kind: KubernetesObject["kind"],
-  metadata: Metadata,
-  spec: Spec,
-  written?: KindReader["written"],
+  schema: z.ZodType<object>,
+  how: Omit<KindReader, "read"> = {},
 ): KindReader {
-  const schema = fields({ metadata, spec });
   return {
     read(apiVersion, value, source) {
       const result = schema.safeParse(value);
       if (!result.success) return { ok: false, error: result.error };
-      // The table below pairs each kind with its own schemas, which the compiler can't follow through a generic.
+      // The table below pairs each kind with its own schema, which the compiler can't follow through a generic.
       const object = { kind, apiVersion, ...result.data, source } as unknown as KubernetesObject;
       return { ok: true, object };
     },
-    ...(written === undefined ? {} : { written }),
+    ...how,
   };
 }
 
@@ -44,17 +46,26 @@ const anySpec = z
   .unknown()
   .optional()
   .transform(() => ({}));
-const backendConfig = reader("BackendConfig", metadata, backendConfigSpec);
-const ingressV1beta1 = reader("Ingress", metadata, ingressSpecV1beta1, pathInV1beta1);
+const ingressV1beta1 = reader("Ingress", fields({ metadata, spec: ingressSpecV1beta1 }), {
+  written: pathInV1beta1,
+});
 
 /** The kinds that are read, and in which API versions. */
 const KINDS: Readonly<Record<string, Readonly<Record<string, KindReader>>>> = {
-  Namespace: { v1: reader("Namespace", clusterMetadata, anySpec) },
-  Deployment: { "apps/v1": reader("Deployment", metadata, deploymentSpec) },
-  Service: { v1: reader("Service", metadata, serviceSpec) },
-  BackendConfig: { "cloud.google.com/v1": backendConfig, "cloud.google.com/v1beta1": backendConfig },
+  Namespace: { v1: reader("Namespace", fields({ metadata: clusterMetadata, spec: anySpec })) },
+  Deployment: { "apps/v1": reader("Deployment", fields({ metadata, spec: deploymentSpec })) },
+  Service: { v1: reader("Service", fields({ metadata, spec: serviceSpec })) },
+  Secret: { v1: reader("Secret", secret, { confidential: true }) },
+  EndpointSlice: { "discovery.k8s.io/v1": reader("EndpointSlice", endpointSlice) },
+  BackendConfig: {
+    "cloud.google.com/v1": reader("BackendConfig", fields({ metadata, spec: backendConfigSpec("v1") })),
+    "cloud.google.com/v1beta1": reader(
+      "BackendConfig",
+      fields({ metadata, spec: backendConfigSpec("v1beta1") }),
+    ),
+  },
   Ingress: {
-    "networking.k8s.io/v1": reader("Ingress", metadata, ingressSpecV1),
+    "networking.k8s.io/v1": reader("Ingress", fields({ metadata, spec: ingressSpecV1 })),
     "networking.k8s.io/v1beta1": ingressV1beta1,
     "extensions/v1beta1": ingressV1beta1,
   },

@@ -107,7 +107,10 @@ export class Manifests {
     };
     const result = reader.read(apiVersion, value, source);
     if (result.ok) this.#keep(result.object, at);
-    else this.#problems.push(...fieldProblems(document, value, path, what, result.error));
+    else {
+      const { confidential = false } = reader;
+      this.#problems.push(...fieldProblems(document, value, path, { what, confidential }, result.error));
+    }
   }
 
   #keep(object: KubernetesObject, at: TextPosition): void {
@@ -128,18 +131,19 @@ function fieldProblems(
   document: YamlDocument,
   value: object,
   path: Path,
-  what: string,
+  { what, confidential }: { readonly what: string; readonly confidential: boolean },
   error: z.ZodError,
 ): Problem[] {
   return error.issues.slice(0, MAX_FIELD_PROBLEMS).map((issue) => {
     const field = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
     const got = valueAt(value, field);
-    const message = `${what}: ${fieldText(field)}: expected ${issue.message}, got ${describe(got)}`;
+    const shown = confidential ? describeKind(got) : describe(got);
+    const message = `${what}: ${fieldText(field)}: expected ${issue.message}, got ${shown}`;
     return problem(
       "FIELD_INVALID",
       document.locate([...path, ...field]),
       message,
-      fieldFix(field, issue.message, got),
+      confidential ? `Write ${issue.message}.` : fieldFix(field, issue.message, got),
     );
   });
 }
@@ -184,6 +188,13 @@ function describe(value: unknown): string {
     return `the string ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`;
   }
   return typeof value === "object" ? "a mapping" : `the ${typeof value} ${String(value)}`;
+}
+
+/** What kind of value it is, and nothing of the value. */
+function describeKind(value: unknown): string {
+  if (value === undefined || value === null) return "nothing";
+  if (Array.isArray(value)) return "a list";
+  return typeof value === "object" ? "a mapping" : `a ${typeof value}`;
 }
 
 function isName(value: unknown): value is string {

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { KubernetesObject } from "@holdfast/routing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readManifests } from "./read-manifests.ts";
 
@@ -12,6 +13,10 @@ afterEach(() => rm(folder, { recursive: true }));
 
 function namespace(name: string): string {
   return `apiVersion: v1\nkind: Namespace\nmetadata: { name: ${name} }\n`;
+}
+
+function specOf(object: KubernetesObject | undefined): unknown {
+  return object && "spec" in object ? object.spec : undefined;
 }
 
 async function put(path: string, content: string | Uint8Array): Promise<string> {
@@ -130,7 +135,7 @@ spec:
       metadata: { name: "web", namespace: "default", labels: {}, annotations: {} },
       spec: { type: "ClusterIP", selector: {}, ports: [{ port: 80, targetPort: 80, protocol: "TCP" }] },
     });
-    expect(objects[1]?.spec).toEqual({
+    expect(specOf(objects[1])).toEqual({
       replicas: 1,
       selector: { app: "web" },
       template: {
@@ -221,7 +226,7 @@ items:
     expect(at("spec", "defaultBackend", "service", "name")).toEqual([10, 22]);
     expect(at("spec", "defaultBackend", "service", "port", "number")).toEqual([11, 22]);
     expect(at("spec", "rules", 0, "http", "paths", 0, "backend", "service", "name")).toEqual([15, 41]);
-    expect(objects[0]?.spec).toEqual({
+    expect(specOf(objects[0])).toEqual({
       defaultBackend: { service: { name: "web", port: { number: 80 } } },
       rules: [{ paths: [{ backend: { service: { name: "api", port: { name: "http" } } } }] }],
     });

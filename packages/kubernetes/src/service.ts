@@ -19,11 +19,13 @@ export const serviceSpec = fields({
   selector: strings,
   ports: list(servicePort),
   sessionAffinity: optional(oneOf(["None", "ClientIP"])),
+  ipFamilies: list(oneOf(["IPv4", "IPv6"])),
 }).transform(
-  ({ type, selector, ports, sessionAffinity }): ServiceSpec => ({
+  ({ type, selector, ports, sessionAffinity, ipFamilies }): ServiceSpec => ({
     type: type ?? "ClusterIP",
     selector,
     ports,
     ...(sessionAffinity === undefined ? {} : { sessionAffinity }),
+    ...(ipFamilies.length === 0 ? {} : { ipFamilies }),
   }),
 );

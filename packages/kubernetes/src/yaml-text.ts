@@ -114,7 +114,9 @@ function explain(
       fix: "Replace the tab by spaces (2 for each level, or as the lines around it have it), or let `--mend` do it in memory.",
     };
   }
-  return { code: "YAML_SYNTAX", message: `not valid YAML: ${error.message}`, offset };
+  // The library quotes the text itself, which may be that of a Secret.
+  const message = error.message.replace(/: ".*"$/s, "");
+  return { code: "YAML_SYNTAX", message: `not valid YAML: ${message}`, offset };
 }
 
 /** The fix where the line looks like a template of Helm's or another, which is no YAML yet. */

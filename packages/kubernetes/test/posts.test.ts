@@ -54,7 +54,7 @@ describe("the first post: a generated cookie", () => {
         expect(mends).toMatchObject([
           { before: "\t", after: "  ", at: { file: join(folder, "1.yaml"), line: 8, column: 1 } },
         ]);
-        expect(objects.find(({ kind }) => kind === "Deployment")?.spec).toMatchObject({ replicas: 2 });
+        expect(objects.find(({ kind }) => kind === "Deployment")).toMatchObject({ spec: { replicas: 2 } });
         const { model, findings } = translate(objects);
         expect(model.loadBalancers).toEqual([
           {

@@ -84,13 +84,13 @@ export const FINDINGS = {
   "GKE-C01": {
     severity: "warning",
     meaning: "The Ingress is of a class that GKE ignores.",
-    fix: 'Set the annotation `kubernetes.io/ingress.class: "gce"`.',
+    fix: 'Set the annotation `kubernetes.io/ingress.class` to "gce" (or to "holdfast").',
   },
   "GKE-C02": {
     severity: "warning",
     meaning:
       "`spec.ingressClassName` is set and the class annotation is not: GKE ignores the Ingress and says nothing.",
-    fix: 'Replace the field by the annotation `kubernetes.io/ingress.class: "gce"`.',
+    fix: 'Replace the field by the annotation `kubernetes.io/ingress.class: "gce"` (or write `holdfast` in it).',
   },
   "GKE-C03": {
     severity: "warning",
@@ -106,8 +106,8 @@ export const FINDINGS = {
   "GKE-C06": {
     severity: "info",
     meaning:
-      "The class is one of GKE's Envoy balancers, which is served here as class `gce` (cookie `GCLB`, not `GCILB`).",
-    fix: "None needed; names and form of the cookie differ on GKE.",
+      "The class is one of GKE's Envoy balancers (`gce-internal`, `gce-regional-external`), which is served as such: cookie `GCILB`, and a WebSocket's timeout is one of idleness.",
+    fix: "None needed.",
   },
   "GKE-D01": {
     severity: "error",

@@ -51,7 +51,9 @@ function needsMend(service: Service): boolean {
 function usedServices(objects: readonly KubernetesObject[]): Set<string> {
   const used = new Set<string>();
   for (const object of objects) {
-    if (object.kind !== "Ingress" || ingressClass(object).type === "ignored") continue;
+    if (object.kind !== "Ingress") continue;
+    const found = ingressClass(object);
+    if (found.type === "ignored" || found.face === "holdfast") continue;
     const { defaultBackend, rules } = object.spec;
     const backends = rules.flatMap(({ paths }) => paths ?? []).map(({ backend }) => backend);
     for (const { service } of defaultBackend === undefined ? backends : [...backends, defaultBackend]) {

@@ -176,24 +176,32 @@ describe("app-protocols", () => {
 
 describe("the class of an Ingress", () => {
   it.each([
-    [undefined, undefined, true, []],
-    ["", undefined, true, []],
-    ["gce", undefined, true, []],
-    ["gce", "nginx", true, ["GKE-C03"]],
-    ["gce-internal", undefined, true, ["GKE-C06"]],
-    [undefined, "gce", false, ["GKE-C02"]],
-    ["", "nginx", false, ["GKE-C02"]],
-    ["nginx", undefined, false, ["GKE-C01"]],
-    ["GCE", undefined, false, ["GKE-C01"]],
-    ["gce ", undefined, false, ["GKE-C01"]],
-    ["gce-multi-cluster", undefined, false, ["GKE-C01"]],
-  ])("annotation %j with field %j: served %s, %j", (annotation, field, served, codes) => {
+    [undefined, undefined, "gce", []],
+    ["", undefined, "gce", []],
+    ["gce", undefined, "gce", []],
+    ["gce", "nginx", "gce", ["GKE-C03"]],
+    ["gce-internal", undefined, "gce-envoy", ["GKE-C06"]],
+    ["gce-regional-external", undefined, "gce-envoy", ["GKE-C06"]],
+    ["holdfast", undefined, "holdfast", []],
+    ["", "holdfast", "holdfast", []],
+    [undefined, "holdfast", "holdfast", []],
+    ["holdfast", "holdfast", "holdfast", ["GKE-C03"]],
+    ["gce", "holdfast", "gce", ["GKE-C03"]],
+    ["nginx", "holdfast", undefined, ["GKE-C01"]],
+    ["Holdfast", undefined, undefined, ["GKE-C01"]],
+    [undefined, "gce", undefined, ["GKE-C02"]],
+    ["", "nginx", undefined, ["GKE-C02"]],
+    ["nginx", undefined, undefined, ["GKE-C01"]],
+    ["GCE", undefined, undefined, ["GKE-C01"]],
+    ["gce ", undefined, undefined, ["GKE-C01"]],
+    ["gce-multi-cluster", undefined, undefined, ["GKE-C01"]],
+  ])("annotation %j with field %j: served as %s, %j", (annotation, field, face, codes) => {
     const site = ingress(
       { defaultBackend: to("web"), ...(field === undefined ? {} : { ingressClassName: field }) },
       annotation === undefined ? {} : { "kubernetes.io/ingress.class": annotation },
     );
     const { model, findings } = translate([service("web"), site]);
-    expect(model.loadBalancers).toHaveLength(served ? 1 : 0);
+    expect(model.loadBalancers.map((one) => one.face)).toEqual(face === undefined ? [] : [face]);
     expect(findings.map(({ code, severity }) => [code, severity === "error"])).toEqual(
       codes.map((code) => [code, false]),
     );

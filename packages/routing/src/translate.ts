@@ -7,7 +7,7 @@ import {
 } from "./backend-service.ts";
 import { type Finding, type FindingCode, finding } from "./finding.ts";
 import { CLASS_ANNOTATION, ingressClass } from "./ingress-class.ts";
-import type { BackendService, BackendServiceId, LoadBalancer, RoutingModel } from "./model.ts";
+import type { BackendService, BackendServiceId, Face, LoadBalancer, RoutingModel } from "./model.ts";
 import {
   type BackendConfig,
   formatPosition,
@@ -37,7 +37,8 @@ export function translate(objects: readonly KubernetesObject[]): Translation {
   const backendServices = new Map<BackendServiceId, BackendService>();
   const hosts = new Map<string, string>();
   for (const ingress of cluster.ingresses) {
-    if (!checkClass(ingress, findings)) continue;
+    const face = checkClass(ingress, findings);
+    if (face === undefined) continue;
     checkMetadata(ingress, findings);
     const used = new Map<BackendServiceId, BackendService>();
     const problems: Finding[] = [];
@@ -47,7 +48,7 @@ export function translate(objects: readonly KubernetesObject[]): Translation {
     const refused = all.some(({ severity }) => severity === "error");
     findings.add(all.map((one) => (one.severity === "error" ? { ...one, ingress: name } : one)));
     if (refused) continue;
-    loadBalancers.push({ name, face: "gce", urlMap, plainHttp: true, sessionAffinity: false });
+    loadBalancers.push({ name, face, urlMap, plainHttp: true, sessionAffinity: false });
     for (const [id, backendService] of used) backendServices.set(id, backendService);
     for (const { host } of urlMap.hosts) {
       const earlier = hosts.get(host) ?? name;
@@ -133,7 +134,7 @@ function report(
   ]);
 }
 
-function checkClass(ingress: Ingress, findings: Findings): boolean {
+function checkClass(ingress: Ingress, findings: Findings): Face | undefined {
   const annotation = ["metadata", "annotations", CLASS_ANNOTATION];
   const field = ["spec", "ingressClassName"];
   const found = ingressClass(ingress);
@@ -145,15 +146,16 @@ function checkClass(ingress: Ingress, findings: Findings): boolean {
     const [code, path] =
       found.by === "annotation" ? (["GKE-C01", annotation] as const) : (["GKE-C02", field] as const);
     report(findings, ingress, code, path, message);
-    return false;
+    return undefined;
   }
-  if (found.type === "envoy") {
-    report(findings, ingress, "GKE-C06", annotation, `class "${found.name}" is served as class "gce" here`);
+  if (found.face === "gce-envoy") {
+    const message = `class "${found.name}" is one of GKE's Envoy balancers: its cookie is GCILB`;
+    report(findings, ingress, "GKE-C06", annotation, message);
   }
-  if (ingress.spec.ingressClassName !== undefined) {
+  if (ingress.spec.ingressClassName !== undefined && ingress.metadata.annotations[CLASS_ANNOTATION]) {
     report(findings, ingress, "GKE-C03", field, "class annotation and spec.ingressClassName are both set");
   }
-  return true;
+  return found.face;
 }
 
 function checkMetadata(ingress: Ingress, findings: Findings): void {
