@@ -29,21 +29,30 @@ export class IngressError extends Error {
   }
 }
 
-/** The error of a listener that could not be opened, in words for whoever typed the address. */
-export function listenError(cause: NodeJS.ErrnoException, host: string, port: number): IngressError {
+/**
+ * The error of a listener that could not be opened, in words for whoever typed the address.
+ *
+ * @param flag what chooses the port
+ */
+export function listenError(
+  cause: NodeJS.ErrnoException,
+  host: string,
+  port: number,
+  flag = "--port",
+): IngressError {
   const place = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   switch (cause.code) {
     case "EADDRINUSE":
       return new IngressError(
         "PORT_IN_USE",
-        `${place} is already in use by another process; end that process or choose another port with --port`,
+        `${place} is already in use by another process; end that process or choose another port with ${flag}`,
         { cause },
       );
     case "EACCES":
     case "EPERM":
       return new IngressError(
         "PORT_FORBIDDEN",
-        `this user may not listen on ${place}; choose a port from 1024 up with --port`,
+        `this user may not listen on ${place}; choose a port from 1024 up with ${flag}`,
         { cause },
       );
     case "EADDRNOTAVAIL":

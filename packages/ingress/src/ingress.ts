@@ -14,6 +14,7 @@ import type { IngressEvent } from "./events.ts";
 import { type IngressOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import { Listener } from "./relay/listener.ts";
 import { UpstreamAgents } from "./relay/upstream-agents.ts";
+import type { IngressStatus } from "./status.ts";
 
 export interface ListenOptions {
   /** Name of the load balancer that is served there; one that the model doesn't hold answers 404. */
@@ -131,6 +132,24 @@ export class Ingress {
       );
     }
     this.#replaceEndpoints(served, endpoints);
+  }
+
+  /** What is open now. Walks over every endpoint: for a scrape, not for a request. */
+  status(): IngressStatus {
+    const { services } = this.#serving;
+    return {
+      listeners: [...this.#listeners.values()].map((listener) => listener.status()),
+      endpoints: [...services].flatMap(([backendService, { table }]) =>
+        table.members.map(({ id, endpoint, healthy, down, open }) => ({
+          backendService,
+          pod: endpoint.pod,
+          endpoint: id,
+          healthy,
+          down,
+          open,
+        })),
+      ),
+    };
   }
 
   /**

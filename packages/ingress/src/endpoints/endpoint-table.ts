@@ -78,6 +78,11 @@ export class EndpointTable {
     return left;
   }
 
+  /** All members, healthy or not. */
+  get members(): readonly EndpointState[] {
+    return this.#members;
+  }
+
   /** The endpoint that a key belongs to, whether it can be used or not. */
   homeOf(key: Hash64): EndpointState | undefined {
     return this.#members[this.#slots[slotOf(key)] ?? 0];

@@ -4,6 +4,7 @@ import type { Backend } from "../backend.ts";
 import { listenError } from "../errors.ts";
 import type { IngressEvent, RefusedEvent } from "../events.ts";
 import type { ResolvedOptions } from "../options.ts";
+import type { ListenerStatus } from "../status.ts";
 import {
   answerWithPage,
   BAD_REQUEST,
@@ -34,6 +35,7 @@ export class Listener {
   readonly #server: Server;
   /** Each open connection with the number of requests that are open on it. */
   readonly #connections = new Map<Socket, number>();
+  #accepted = 0;
   #closing: Promise<void> | undefined;
 
   constructor(given: ListenerOptions) {
@@ -56,6 +58,7 @@ export class Listener {
     // Node drops the fields past this count without a word; the head's size bounds them already.
     this.#server.maxHeadersCount = 0;
     this.#server.on("connection", (socket: Socket) => {
+      this.#accepted += 1;
       this.#connections.set(socket, 0);
       socket.on("error", () => {});
       socket.once("close", () => this.#connections.delete(socket));
@@ -84,6 +87,11 @@ export class Listener {
         resolve({ host: address.address, port: address.port });
       });
     });
+  }
+
+  status(): ListenerStatus {
+    const { loadBalancer } = this.#given;
+    return { loadBalancer, tls: false, open: this.#connections.size, accepted: this.#accepted };
   }
 
   /** Stops accepting, ends idle connections, lets the others go on for the time, and destroys what is left. */
