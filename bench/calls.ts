@@ -22,5 +22,6 @@ export type ReplyMessage =
   | { readonly type: "reply"; readonly id: number; readonly reply: unknown }
   | { readonly type: "failed"; readonly id: number; readonly message: string };
 
-/** Every process of a bench answers this one, whatever else it does. */
+/** Every process of a bench answers these two, whatever else it does. */
 export const CPU_TIME_CALL = "cpuTime";
+export const MEMORY_CALL = "memory";

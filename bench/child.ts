@@ -1,4 +1,11 @@
-import { type CallMessage, type Calls, CPU_TIME_CALL, type Handlers, type ReplyMessage } from "./calls.ts";
+import {
+  type CallMessage,
+  type Calls,
+  CPU_TIME_CALL,
+  type Handlers,
+  MEMORY_CALL,
+  type ReplyMessage,
+} from "./calls.ts";
 import { ownCpuTime } from "./cpu-time.ts";
 
 /**
@@ -10,6 +17,7 @@ import { ownCpuTime } from "./cpu-time.ts";
 export function answerHarness<C extends Calls>(handlers: Handlers<C>): void {
   const byName = new Map<string, (argument: never) => unknown>(Object.entries(handlers));
   byName.set(CPU_TIME_CALL, ownCpuTime);
+  byName.set(MEMORY_CALL, () => process.memoryUsage.rss());
   process.on("message", ({ name, argument, id }: CallMessage) => {
     const handler = byName.get(name);
     if (!handler) throw new Error(`the harness asked for "${name}", which this process doesn't answer`);

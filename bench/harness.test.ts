@@ -57,6 +57,23 @@ describe("runBench", () => {
     expect(sizes).toEqual([4, 7]);
   });
 
+  it("measures the subjects and sections that it is told to, in the bench's order", async () => {
+    const measured: string[] = [];
+    const bench: Bench = {
+      ...sample,
+      subjects: ["A", "B", "C"],
+      sections: ["speed", "memory"],
+      prepare: (subjects) => measured.push(`prepared ${subjects.join("")}`),
+      measure: async (subject, run) => {
+        measured.push(`${run.number} ${subject}`, ...["speed", "memory"].filter(run.wants));
+        return [];
+      },
+    };
+    await runBench(bench, { ...OPTIONS, runs: 2, subjects: ["C", "A"], sections: ["memory"] });
+    const expected = ["prepared AC", "1 A", "memory", "1 C", "memory", "2 A", "memory", "2 C", "memory"];
+    expect(measured).toEqual(expected);
+  });
+
   it("names the subject that failed, and ends what it had started", async () => {
     let pid = 0;
     const measure: Bench["measure"] = async (_subject, run) => {

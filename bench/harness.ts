@@ -1,4 +1,5 @@
 import type { Calls } from "./calls.ts";
+import { type Command, CommandProcess } from "./command-process.ts";
 import { describeMachine } from "./machine.ts";
 import { findPinning, type Pinning, type Role } from "./pinning.ts";
 import type { Report, Row, Target } from "./report.ts";
@@ -12,6 +13,12 @@ export interface Bench {
   readonly summary: string;
   /** What is compared, in the order of measuring. */
   readonly subjects: readonly string[];
+  /** What it measures of each subject, where it can be told to measure a part only. */
+  readonly sections?: readonly string[];
+  /** How often every subject is measured unless the command line says it. Default 5. */
+  readonly runs?: number;
+  /** Gets ready what the subjects need of the machine. */
+  readonly prepare?: (subjects: readonly string[], onProgress: (line: string) => void) => void;
   /** Whole numbers that can be set on the command line, as `--name N`. */
   readonly options: Readonly<Record<string, BenchOption>>;
   /**
@@ -35,8 +42,14 @@ export interface BenchOption {
 export interface Run {
   /** The value of each of the bench's options. */
   readonly option: (name: string) => number;
+  /** Which measuring of this subject it is, from 1 on. */
+  readonly number: number;
+  /** Whether this section is to be measured. */
+  readonly wants: (section: string) => boolean;
   /** Starts a process on its role's core. It ends with the run, at the latest. */
   readonly start: <C extends Calls>(module: URL, role: Role) => Promise<SubjectProcess<C>>;
+  /** Starts a server that isn't ours, likewise. */
+  readonly spawn: (command: Command, role: Role) => Promise<CommandProcess>;
 }
 
 export interface Measurement {
@@ -48,6 +61,10 @@ export interface Measurement {
 export interface HarnessOptions {
   /** How often every subject is measured. */
   readonly runs: number;
+  /** The subjects to measure. Default: all. */
+  readonly subjects?: readonly string[];
+  /** The sections to measure. Default: all. */
+  readonly sections?: readonly string[];
   /** Values for the bench's own options; what is absent has its default. */
   readonly values: ReadonlyMap<string, number>;
   /** Told what is being measured, for a person who waits. */
@@ -61,10 +78,12 @@ export interface HarnessOptions {
 export async function runBench(bench: Bench, options: HarnessOptions): Promise<Report> {
   const pinning = findPinning();
   const series = new Map<string, { row: Omit<Row, "median" | "min" | "max" | "runs">; values: number[] }>();
+  const subjects = bench.subjects.filter((subject) => options.subjects?.includes(subject) ?? true);
+  bench.prepare?.(subjects, options.onProgress);
   for (let run = 1; run <= options.runs; run++) {
-    for (const subject of bench.subjects) {
+    for (const subject of subjects) {
       options.onProgress(`${bench.name}: run ${run} of ${options.runs}, ${subject}`);
-      for (const { metric, unit, value } of await measureOnce(bench, subject, pinning, options)) {
+      for (const { metric, unit, value } of await measureOnce(bench, subject, run, pinning, options)) {
         const key = JSON.stringify([subject, metric]);
         const one = series.get(key) ?? { row: { subject, metric, unit }, values: [] };
         one.values.push(value);
@@ -79,6 +98,7 @@ export async function runBench(bench: Bench, options: HarnessOptions): Promise<R
 async function measureOnce(
   bench: Bench,
   subject: string,
+  number: number,
   pinning: Pinning,
   options: HarnessOptions,
 ): Promise<readonly Measurement[]> {
@@ -89,8 +109,15 @@ async function measureOnce(
       if (value === undefined) throw new RangeError(`bench ${bench.name} has no option "${name}"`);
       return value;
     },
+    number,
+    wants: (section) => options.sections?.includes(section) ?? true,
     start: async <C extends Calls>(module: URL, role: Role) => {
       const process = await SubjectProcess.start<C>(module, role, pinning);
+      started.push(process);
+      return process;
+    },
+    spawn: async (command, role) => {
+      const process = await CommandProcess.start(command, role, pinning);
       started.push(process);
       return process;
     },

@@ -5,6 +5,7 @@ import { formatReport } from "./report.ts";
 /** Every bench, by name: a new one is a folder and a line here. */
 const BENCHES: ReadonlyMap<string, () => Promise<Bench>> = new Map([
   ["fanout", async () => (await import("./fanout/fanout.ts")).fanout],
+  ["ingress", async () => (await import("./ingress/ingress.ts")).ingress],
 ]);
 
 const DEFAULT_RUNS = 5;
@@ -24,10 +25,9 @@ async function main(args: readonly string[]): Promise<void> {
   if (!load)
     throw new UsageError(`there is no bench "${name}"; there are: ${[...BENCHES.keys()].join(", ")}`);
   const bench = await load();
-  const { json, runs, values } = readOptions(bench, rest);
+  const { json, ...options } = readOptions(bench, rest);
   const report = await runBench(bench, {
-    runs,
-    values,
+    ...options,
     onProgress: (line) => process.stderr.write(`${line}\n`),
   });
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report));
@@ -36,6 +36,8 @@ async function main(args: readonly string[]): Promise<void> {
 interface Options {
   readonly json: boolean;
   readonly runs: number;
+  readonly subjects: readonly string[];
+  readonly sections: readonly string[];
   readonly values: ReadonlyMap<string, number>;
 }
 
@@ -49,9 +51,23 @@ function readOptions(bench: Bench, args: readonly string[]): Options {
   }
   return {
     json: values.json === true,
-    runs: typeof values.runs === "string" ? wholeNumber("runs", values.runs, MAX_RUNS) : DEFAULT_RUNS,
+    runs:
+      typeof values.runs === "string"
+        ? wholeNumber("runs", values.runs, MAX_RUNS)
+        : (bench.runs ?? DEFAULT_RUNS),
+    subjects: choose("subjects", values.subjects, bench.subjects),
+    sections: choose("only", values.only, bench.sections ?? []),
     values: given,
   };
+}
+
+/** A list of names with commas between them, each of which the bench has; all of them when it isn't given. */
+function choose(name: string, text: unknown, all: readonly string[]): readonly string[] {
+  if (typeof text !== "string") return all;
+  const chosen = text.split(",");
+  const unknown = chosen.find((one) => !all.includes(one));
+  if (unknown === undefined) return chosen;
+  throw new UsageError(`--${name}: this bench has no "${unknown}"; it has: ${all.join(", ") || "none"}`);
 }
 
 function parse(args: readonly string[], numbers: readonly string[]): Record<string, unknown> {
@@ -60,6 +76,8 @@ function parse(args: readonly string[], numbers: readonly string[]): Record<stri
       args: [...args],
       options: {
         json: { type: "boolean" },
+        subjects: { type: "string" },
+        only: { type: "string" },
         ...Object.fromEntries(numbers.map((name) => [name, { type: "string" as const }])),
       },
     });
@@ -77,16 +95,20 @@ function wholeNumber(name: string, text: string, max: number): number {
 
 async function describeBenches(): Promise<string> {
   const lines = [
-    "Usage: npm run bench -- NAME [--json] [--runs N] [options of the bench]",
+    "Usage: npm run bench -- NAME [--json] [--runs N] [--subjects A,B] [--only A,B] [options of the bench]",
     "",
-    "  --json     print one JSON object and nothing else on standard output",
-    `  --runs N   measure every subject N times (default ${DEFAULT_RUNS})`,
+    "  --json            print one JSON object and nothing else on standard output",
+    "  --runs N          measure every subject N times",
+    "  --subjects A,B    measure these subjects only",
+    "  --only A,B        measure these sections only, of a bench that has some",
     "",
     "Benches:",
   ];
   for (const [name, load] of BENCHES) {
     const bench = await load();
     lines.push(`  ${name}: ${bench.summary}`, `    subjects: ${bench.subjects.join(", ")}`);
+    if (bench.sections) lines.push(`    sections: ${bench.sections.join(", ")}`);
+    lines.push(`    --runs N  (default ${bench.runs ?? DEFAULT_RUNS})`);
     for (const [option, { summary, default: value }] of Object.entries(bench.options)) {
       lines.push(`    --${option} N  ${summary} (default ${value})`);
     }

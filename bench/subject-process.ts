@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { type CallMessage, type Calls, CPU_TIME_CALL, type ReplyMessage } from "./calls.ts";
+import { type CallMessage, type Calls, CPU_TIME_CALL, MEMORY_CALL, type ReplyMessage } from "./calls.ts";
 import { readCpuTime } from "./cpu-time.ts";
+import { readMemory } from "./memory.ts";
 import { type Pinning, pinningPrefix, type Role } from "./pinning.ts";
 
 /** How long a child may take to load its modules and listen. */
@@ -12,8 +13,20 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** A process whose costs can be read, ours or not. */
+export interface Measured {
+  /** CPU time used since the start, all threads, user and kernel, in microseconds. */
+  cpuTime(): Promise<number>;
+  /** Resident memory, in bytes. */
+  memory(): Promise<number>;
+  /** Rejects when the process ends before it is stopped. */
+  readonly failure: Promise<never>;
+  /** Ends the process and waits for its end. Idempotent. */
+  stop(): Promise<void>;
+}
+
 /** A Node.js process of a bench, on its own core, that answers calls (see `answerHarness`). */
-export class SubjectProcess<C extends Calls> {
+export class SubjectProcess<C extends Calls> implements Measured {
   readonly #child: ChildProcess;
   readonly #name: string;
   readonly #waiting = new Map<number, Waiting>();
@@ -77,6 +90,12 @@ export class SubjectProcess<C extends Calls> {
   async cpuTime(): Promise<number> {
     const fromSystem = this.#child.pid === undefined ? undefined : readCpuTime(this.#child.pid);
     return fromSystem ?? Number(await this.#request(CPU_TIME_CALL, null));
+  }
+
+  /** Resident memory, in bytes. */
+  async memory(): Promise<number> {
+    const fromSystem = this.#child.pid === undefined ? undefined : readMemory(this.#child.pid);
+    return fromSystem ?? Number(await this.#request(MEMORY_CALL, null));
   }
 
   /** Ends the process and waits for its end. Idempotent. */

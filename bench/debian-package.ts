@@ -1,0 +1,65 @@
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync, rmSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** A command and the Debian package that it is in. */
+export interface DebianPackage {
+  readonly command: string;
+  readonly name: string;
+}
+
+/** Asked by the packages' own scripts before they start a service; 101 forbids it (invoke-rc.d(8)). */
+const SERVICE_POLICY = "/usr/sbin/policy-rc.d";
+
+/**
+ * Makes sure that these commands are on the path. Where they aren't, and we are root on Debian, their packages are
+ * installed; none of their services is started.
+ *
+ * @throws Error that says what to install
+ */
+export function ensureInstalled(
+  packages: readonly DebianPackage[],
+  onProgress: (line: string) => void,
+  path = searchPath(),
+): void {
+  const missing = packages.filter(({ command }) => !isOnPath(command, path)).map(({ name }) => name);
+  if (missing.length === 0) return;
+  const list = missing.join(" ");
+  if (process.getuid?.() === 0 && existsSync("/usr/bin/apt-get")) {
+    onProgress(`installing from Debian: ${list}`);
+    if (install(missing) && packages.every(({ command }) => isOnPath(command, path))) return;
+  }
+  throw new Error(`this bench needs ${list}: install it (Debian: apt-get install ${list}) and run again`);
+}
+
+function install(names: readonly string[]): boolean {
+  const ownPolicy = !existsSync(SERVICE_POLICY);
+  if (ownPolicy) writeFileSync(SERVICE_POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    const packages = ["install", "-y", "--no-install-recommends", ...names];
+    return apt(packages) || (apt(["update"]) && apt(packages));
+  } finally {
+    if (ownPolicy) rmSync(SERVICE_POLICY);
+  }
+}
+
+function apt(args: readonly string[]): boolean {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  return spawnSync("apt-get", args, { stdio: ["ignore", "ignore", 2], env }).status === 0;
+}
+
+/** Debian keeps servers where only root looks for commands. */
+function searchPath(): readonly string[] {
+  return [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
+}
+
+function isOnPath(command: string, path: readonly string[]): boolean {
+  return path.some((folder) => {
+    try {
+      accessSync(join(folder, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
