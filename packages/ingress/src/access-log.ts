@@ -1,3 +1,4 @@
+import { printable as withoutControls } from "@holdfast/routing";
 import type { IngressEvent } from "./events.ts";
 
 /** An event as one line for people. Whatever a client chose is quoted, so that it can't forge a line. */
@@ -18,6 +19,10 @@ export function formatEvent(event: IngressEvent): string {
       return `${event.backendService} ${event.pod} ${event.endpoint} can't be reached (${event.cause}); passed over for ${event.ms / 1000}s`;
     case "endpoint-up":
       return `${event.backendService} ${event.pod} ${event.endpoint} is used again (${event.cause})`;
+    case "endpoint-healthy":
+      return `${event.backendService} ${event.pod} ${event.endpoint} is healthy`;
+    case "endpoint-unhealthy":
+      return `${event.backendService} ${event.pod} ${event.endpoint} is unhealthy: ${withoutControls(event.cause)}`;
     case "refused":
       return `${event.loadBalancer} ${event.client} refused: ${event.cause}${event.status === 0 ? "" : ` ${event.status}`}`;
   }

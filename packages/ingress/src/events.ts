@@ -78,6 +78,24 @@ export interface EndpointUpEvent {
   readonly cause: "expired" | "healthy" | "connected" | "answered";
 }
 
+/** The health check found an endpoint well: it is given requests. */
+export interface EndpointHealthyEvent {
+  readonly type: "endpoint-healthy";
+  readonly backendService: BackendServiceId;
+  readonly pod: string;
+  readonly endpoint: string;
+}
+
+/** An endpoint gets no requests: the health check found it unwell, or it has ended. */
+export interface EndpointUnhealthyEvent {
+  readonly type: "endpoint-unhealthy";
+  readonly backendService: BackendServiceId;
+  readonly pod: string;
+  readonly endpoint: string;
+  /** For people, such as `GET /healthz answered 404, want 200`. Holds parts of a manifest, so it is to be quoted. */
+  readonly cause: string;
+}
+
 /** A client was turned away before its request had a place to go. */
 export interface RefusedEvent {
   readonly type: "refused";
@@ -98,4 +116,6 @@ export type IngressEvent =
   | UpgradeClosedEvent
   | EndpointDownEvent
   | EndpointUpEvent
+  | EndpointHealthyEvent
+  | EndpointUnhealthyEvent
   | RefusedEvent;

@@ -1,8 +1,12 @@
 export { formatEvent } from "./access-log.ts";
+export type { EndpointHealthStatus, HealthMonitorOptions } from "./endpoints/health-monitor.ts";
+export { HealthMonitor } from "./endpoints/health-monitor.ts";
 export type { IngressErrorCode } from "./errors.ts";
 export { IngressError } from "./errors.ts";
 export type {
   EndpointDownEvent,
+  EndpointHealthyEvent,
+  EndpointUnhealthyEvent,
   EndpointUpEvent,
   IngressEvent,
   Outcome,

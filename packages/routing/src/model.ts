@@ -137,4 +137,6 @@ export interface Endpoint {
   readonly pod: string;
   /** Only healthy endpoints are given requests; an unhealthy one stays a member, so its clients come back to it. */
   readonly healthy: boolean;
+  /** Where the health check's own port is on this pod, should it have another number there than in the manifest. */
+  readonly healthPort?: number;
 }
