@@ -1,10 +1,12 @@
 import type { BackendServiceId } from "@holdfast/routing";
 
 /**
- * Why a request went to its endpoint. `failed-over`: not to the one that its cookie or address belongs to, or not
- * to the first that was tried, because that one can't be used.
+ * Why a request went to its endpoint. `session`: it holds the Engine.IO session that the request names. `cookie`,
+ * `client-ip`: the client's cookie or address belongs to it. `new`: the client had no cookie that counts.
+ * `round-robin`: it was its turn. `failed-over`: not to the one that the session, cookie or address belongs to, or
+ * not to the first that was tried, because that one can't be used.
  */
-export type Reason = "cookie" | "client-ip" | "new" | "round-robin" | "failed-over";
+export type Reason = "session" | "cookie" | "client-ip" | "new" | "round-robin" | "failed-over";
 
 /**
  * How a request ended. `answered`: with the pod's own answer, whole. `no-route`: 404, no host or path matched.

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import {
   type BackendService,
   type BackendServiceId,
@@ -6,7 +7,10 @@ import {
   type RoutingModel,
   UrlMapMatcher,
 } from "@holdfast/routing";
-import { AffinityPolicy } from "./affinity/affinity-policy.ts";
+import { type AffinityMeans, AffinityPolicy } from "./affinity/affinity-policy.ts";
+import { randomCookieKey, readCookieKeys } from "./affinity/cookie-keys.ts";
+import { SessionSearch } from "./affinity/session-search.ts";
+import { SessionTable } from "./affinity/session-table.ts";
 import type { Backend } from "./backend.ts";
 import { EndpointTable } from "./endpoints/endpoint-table.ts";
 import { IngressError } from "./errors.ts";
@@ -50,6 +54,7 @@ interface ServedService {
 export class Ingress {
   readonly #options: ResolvedOptions;
   readonly #agents: UpstreamAgents;
+  readonly #affinity: AffinityMeans;
   readonly #listeners = new Map<string, Listener>();
   #serving: Serving = { loadBalancers: new Map(), services: new Map() };
   #closing: Promise<void> | undefined;
@@ -58,6 +63,13 @@ export class Ingress {
   constructor(options: IngressOptions = {}) {
     this.#options = resolveOptions(options);
     this.#agents = new UpstreamAgents(this.#options.maxIdleUpstream);
+    const { cookieKeys, maxSessions, sessionIdleMs, askOthers } = this.#options;
+    const sessions = new SessionTable(maxSessions, sessionIdleMs);
+    this.#affinity = {
+      keys: cookieKeys ?? readCookieKeys([randomCookieKey()]),
+      sessions,
+      search: askOthers && new SessionSearch(sessions, askOthers),
+    };
   }
 
   /**
@@ -105,7 +117,7 @@ export class Ingress {
       for (const loadBalancer of model.loadBalancers) {
         loadBalancers.set(loadBalancer.name, {
           urlMap: new UrlMapMatcher(loadBalancer.urlMap),
-          backends: backendsOf(loadBalancer, services),
+          backends: this.#backendsOf(loadBalancer, services),
         });
       }
     } catch (cause) {
@@ -113,7 +125,11 @@ export class Ingress {
     }
     const removed = [...this.#serving.services].filter(([id]) => !services.has(id));
     this.#serving = { loadBalancers, services };
-    for (const [, { table }] of removed) for (const state of table.set([])) this.#agents.release(state);
+    for (const [id, { table }] of removed) {
+      const left = table.set([]);
+      for (const state of left) this.#agents.release(state);
+      this.#affinity.sessions.forget(id, new Set(left.map((state) => state.id)));
+    }
   }
 
   /**
@@ -153,6 +169,14 @@ export class Ingress {
   }
 
   /**
+   * The endpoint (ip:port) that gave this Engine.IO session id, if this ingress saw it do so: the answer to another
+   * one's `askOthers`.
+   */
+  ownerOfSession(backendServiceId: BackendServiceId, sid: string): string | undefined {
+    return this.#affinity.sessions.ownerOf(backendServiceId, sid);
+  }
+
+  /**
    * Stops accepting, ends idle connections, lets open requests and upgraded connections go on, and destroys what is
    * left after the time. Idempotent.
    *
@@ -175,10 +199,34 @@ export class Ingress {
   }
 
   #replaceEndpoints({ service, table }: ServedService, endpoints: readonly Endpoint[]): void {
-    for (const state of table.set(endpoints)) {
+    const left = table.set(endpoints);
+    for (const state of left) {
       this.#agents.release(state);
       state.drain(service.drainingTimeoutSec);
     }
+    if (left.length > 0) this.#affinity.sessions.forget(service.id, new Set(left.map(({ id }) => id)));
+  }
+
+  /** What the URL map names, and nothing besides: a cluster has many load balancers and many services. */
+  #backendsOf(
+    { name, urlMap, face, affinities, sessionAffinity }: LoadBalancer,
+    services: ReadonlyMap<BackendServiceId, ServedService>,
+  ): Map<BackendServiceId, Backend> {
+    const named = new Set(urlMap.hosts.flatMap(({ paths }) => paths.map(({ backend }) => backend)));
+    if (urlMap.defaultBackend !== undefined) named.add(urlMap.defaultBackend);
+    const before = this.#serving.loadBalancers.get(name)?.backends;
+    const backends = new Map<BackendServiceId, Backend>();
+    for (const id of named) {
+      const served = services.get(id);
+      if (!served) continue;
+      const affinity = affinities?.get(id) ?? served.service.affinity;
+      const settings = { backendService: id, affinity, face, sessionAffinity };
+      // What a policy remembers only saves work; still, a change elsewhere is no reason to do it again.
+      const kept = before?.get(id)?.policy;
+      const policy = isDeepStrictEqual(kept?.settings, settings) ? kept : undefined;
+      backends.set(id, { ...served, face, policy: policy ?? new AffinityPolicy(settings, this.#affinity) });
+    }
+    return backends;
   }
 
   #newTable(backendService: BackendServiceId): EndpointTable {
@@ -200,21 +248,4 @@ export class Ingress {
       process.emitWarning(`an onEvent listener of the ingress threw: ${String(error)}`, "HoldfastWarning");
     }
   }
-}
-
-/** What the URL map names, and nothing besides: a cluster has many load balancers and many services. */
-function backendsOf(
-  { urlMap, face, affinities }: LoadBalancer,
-  services: ReadonlyMap<BackendServiceId, ServedService>,
-): Map<BackendServiceId, Backend> {
-  const named = new Set(urlMap.hosts.flatMap(({ paths }) => paths.map(({ backend }) => backend)));
-  if (urlMap.defaultBackend !== undefined) named.add(urlMap.defaultBackend);
-  const backends = new Map<BackendServiceId, Backend>();
-  for (const id of named) {
-    const served = services.get(id);
-    if (!served) continue;
-    const policy = new AffinityPolicy(affinities?.get(id) ?? served.service.affinity);
-    backends.set(id, { ...served, face, policy });
-  }
-  return backends;
 }

@@ -1,3 +1,5 @@
+import { type CookieKey, readCookieKeys, type SigningKeys } from "./affinity/cookie-keys.ts";
+import type { AskOthers } from "./affinity/session-search.ts";
 import { IngressError } from "./errors.ts";
 import type { IngressEvent } from "./events.ts";
 
@@ -29,9 +31,27 @@ export interface IngressOptions {
   readonly maxPipelined?: number;
   /** Idle connections kept to one endpoint. Default 256. */
   readonly maxIdleUpstream?: number;
+  /**
+   * The secrets of pinned cookies: the first signs, all verify, so a secret is changed by putting the new one first
+   * and taking the old one away when the cookies' time is over. Ingresses with the same keys agree on every cookie.
+   * Default: one drawn at random, so that after a restart every client is pinned anew.
+   */
+  readonly cookieKeys?: readonly CookieKey[];
+  /**
+   * Engine.IO sessions of servers whose session ids don't name their node, remembered at a time. Past it the one that
+   * wasn't used for the longest time is forgotten. Default 100,000, which take some 30 MB.
+   */
+  readonly maxSessions?: number;
+  /** Milliseconds that such a session is remembered without being used. Default 600,000. */
+  readonly sessionIdleMs?: number;
+  /** Where there are further worker processes: asks them for the owner of such a session (`Ingress.ownerOfSession`). */
+  readonly askOthers?: AskOthers;
 }
 
-export type ResolvedOptions = Required<IngressOptions>;
+export type ResolvedOptions = Required<Omit<IngressOptions, "cookieKeys" | "askOthers">> & {
+  readonly cookieKeys: SigningKeys | undefined;
+  readonly askOthers: AskOthers | undefined;
+};
 
 export const DEFAULTS: ResolvedOptions = {
   onEvent: () => {},
@@ -46,9 +66,13 @@ export const DEFAULTS: ResolvedOptions = {
   maxConnections: 10_000,
   maxPipelined: 16,
   maxIdleUpstream: 256,
+  cookieKeys: undefined,
+  maxSessions: 100_000,
+  sessionIdleMs: 600_000,
+  askOthers: undefined,
 };
 
-/** @throws IngressError `OPTION_INVALID` for an unknown key or a value that is not a positive whole number */
+/** @throws IngressError `OPTION_INVALID` for an unknown key, or a value that the option can't have */
 export function resolveOptions(options: IngressOptions): ResolvedOptions {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   for (const [key, value] of given) {
@@ -56,11 +80,18 @@ export function resolveOptions(options: IngressOptions): ResolvedOptions {
       const known = Object.keys(DEFAULTS).join(", ");
       throw new IngressError("OPTION_INVALID", `the ingress has no option ${key}; it has ${known}`);
     }
-    if (key === "onEvent") {
-      if (typeof value !== "function") throw new IngressError("OPTION_INVALID", "onEvent must be a function");
+    if (key === "onEvent" || key === "askOthers") {
+      if (typeof value !== "function") throw new IngressError("OPTION_INVALID", `${key} must be a function`);
+    } else if (key === "cookieKeys") {
+      // Read below.
     } else if (!Number.isSafeInteger(value) || value < 1 || value > 0x7fff_ffff) {
       throw new IngressError("OPTION_INVALID", `${key} must be a whole number from 1 to 2147483647`);
     }
   }
-  return { ...DEFAULTS, ...Object.fromEntries(given) };
+  const { cookieKeys } = options;
+  return {
+    ...DEFAULTS,
+    ...Object.fromEntries(given),
+    cookieKeys: cookieKeys && readCookieKeys(cookieKeys),
+  };
 }

@@ -1,62 +1,63 @@
-import type { Affinity } from "@holdfast/routing";
+import type { Affinity, BackendServiceId, Face } from "@holdfast/routing";
 import type { EndpointState } from "../endpoints/endpoint-state.ts";
 import type { EndpointTable } from "../endpoints/endpoint-table.ts";
-import { type Hash64, hash64 } from "../endpoints/hash.ts";
-import type { Reason } from "../events.ts";
 import type { AffinityFacts, AffinityRule, Choice } from "./affinity.ts";
-import { formatGclb, readGclb } from "./gclb-cookie.ts";
+import { ByTurns } from "./by-turns.ts";
+import { ClientIp } from "./client-ip.ts";
+import type { SigningKeys } from "./cookie-keys.ts";
+import { EngineSession } from "./engine-session.ts";
+import { GCILB, GCLB, GeneratedCookie } from "./generated-cookie.ts";
+import { PinnedEndpoint } from "./pinned-endpoint.ts";
+import type { SessionSearch } from "./session-search.ts";
+import type { SessionTable } from "./session-table.ts";
 
-/**
- * Picks the endpoint of a request, by the rules of GKE's classic load balancer. One for each backend service of
- * each load balancer.
- *
- * `GENERATED_COOKIE`: by the cookie's key; a request without one that decodes takes the next endpoint by turns and
- * is issued a new random key that falls on it, so that new clients spread evenly. A cookie is never renewed or
- * changed, not even when its endpoint is down. `CLIENT_IP`: by the client's and the balancer's address. `NONE`: by turns.
- */
+/** What a policy is made of: settings of a model. */
+export interface AffinitySettings {
+  readonly backendService: BackendServiceId;
+  readonly affinity: Affinity;
+  readonly face: Face;
+  readonly sessionAffinity: boolean;
+}
+
+/** What all policies of an ingress have in common. */
+export interface AffinityMeans {
+  readonly keys: SigningKeys;
+  readonly sessions: SessionTable;
+  readonly search: SessionSearch | undefined;
+}
+
+/** Picks the endpoint of a request. One for each backend service of each load balancer. */
 export class AffinityPolicy implements AffinityRule {
-  readonly #affinity: Affinity;
+  readonly settings: AffinitySettings;
+  readonly #rule: AffinityRule;
 
-  constructor(affinity: Affinity) {
-    this.#affinity = affinity;
+  /** @throws IngressError `MODEL_INVALID` */
+  constructor(settings: AffinitySettings, means: AffinityMeans) {
+    this.settings = settings;
+    const otherwise = ruleOf(settings, means);
+    const { backendService, sessionAffinity } = settings;
+    this.#rule = sessionAffinity ? new EngineSession({ backendService, otherwise, ...means }) : otherwise;
   }
 
-  /** What has to be awaited before `choose` for these facts, if anything; bounded in time, and never rejects. */
-  prepare(_facts: AffinityFacts): Promise<void> | undefined {
-    return undefined;
+  /** What has to be awaited before `choose`, if anything; bounded in time, and never rejects. */
+  prepare(facts: AffinityFacts): Promise<void> | undefined {
+    return this.#rule.prepare?.(facts);
   }
 
   choose(table: EndpointTable, facts: AffinityFacts, tried: ReadonlySet<EndpointState>): Choice | undefined {
-    const affinity = this.#affinity;
-    switch (affinity.type) {
-      case "GENERATED_COOKIE": {
-        const key = readGclb(facts.cookieHeader);
-        if (key) return byKey(table, key, tried, "cookie");
-        const state = table.next(tried);
-        if (!state) return undefined;
-        const setCookie = formatGclb(table.mintKey(state), affinity.ttlSec);
-        return { state, reason: byTurns(tried, "new"), setCookie };
-      }
-      case "CLIENT_IP":
-        return byKey(table, hash64(`${facts.client} ${facts.address}`), tried, "client-ip");
-      default: {
-        const state = table.next(tried);
-        return state && { state, reason: byTurns(tried, "round-robin") };
-      }
-    }
+    return this.#rule.choose(table, facts, tried);
   }
 }
 
-function byKey(
-  table: EndpointTable,
-  key: Hash64,
-  tried: ReadonlySet<EndpointState>,
-  reason: Reason,
-): Choice | undefined {
-  const state = table.ownerOf(key, tried);
-  return state && { state, reason: state === table.homeOf(key) ? reason : "failed-over" };
-}
-
-function byTurns(tried: ReadonlySet<EndpointState>, reason: Reason): Reason {
-  return tried.size === 0 ? reason : "failed-over";
+function ruleOf({ backendService, affinity, face }: AffinitySettings, means: AffinityMeans): AffinityRule {
+  switch (affinity.type) {
+    case "NONE":
+      return new ByTurns();
+    case "CLIENT_IP":
+      return new ClientIp();
+    case "GENERATED_COOKIE":
+      return new GeneratedCookie(face === "gce-envoy" ? GCILB : GCLB, affinity.ttlSec);
+    case "PINNED_COOKIE":
+      return new PinnedEndpoint(backendService, affinity.cookie, means.keys);
+  }
 }

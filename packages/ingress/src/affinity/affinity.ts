@@ -1,5 +1,6 @@
 import type { EndpointState } from "../endpoints/endpoint-state.ts";
 import type { EndpointTable } from "../endpoints/endpoint-table.ts";
+import type { Hash64 } from "../endpoints/hash.ts";
 import type { Reason } from "../events.ts";
 
 /** What affinity is computed from, and nothing else. */
@@ -35,9 +36,34 @@ export interface Choice {
 
 /** One way to pick the endpoint of a request. */
 export interface AffinityRule {
+  /** What has to be awaited before `choose`, if anything; bounded in time, and never rejects. */
+  prepare?(facts: AffinityFacts): Promise<void> | undefined;
   /**
    * @param tried endpoints that this request has tried in vain
    * @returns undefined when no healthy endpoint is left
    */
   choose(table: EndpointTable, facts: AffinityFacts, tried: ReadonlySet<EndpointState>): Choice | undefined;
+  /** The `Set-Cookie` that keeps this rule's cookie alive, if it is due, though another rule picked the endpoint. */
+  renew?(table: EndpointTable, facts: AffinityFacts): string | undefined;
+}
+
+/** The endpoint that a key falls on. */
+export function byKey(
+  table: EndpointTable,
+  key: Hash64,
+  tried: ReadonlySet<EndpointState>,
+  reason: Reason,
+): Choice | undefined {
+  const state = table.ownerOf(key, tried);
+  return state && { state, reason: state === table.homeOf(key) ? reason : "failed-over" };
+}
+
+/** The next endpoint. */
+export function byTurns(
+  table: EndpointTable,
+  tried: ReadonlySet<EndpointState>,
+  reason: Reason,
+): Choice | undefined {
+  const state = table.next(tried);
+  return state && { state, reason: tried.size === 0 ? reason : "failed-over" };
 }

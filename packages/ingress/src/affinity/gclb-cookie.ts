@@ -1,4 +1,5 @@
 import type { Hash64 } from "../endpoints/hash.ts";
+import { readCookie } from "./cookie-header.ts";
 
 /**
  * The cookie of GENERATED_COOKIE affinity on GKE's classic load balancer. Its value is the unpadded base64url of a
@@ -14,16 +15,7 @@ const FIELD_2_VALUE = 3;
 
 /** The key in a `Cookie` header's first GCLB cookie that decodes; undefined where there is none. */
 export function readGclb(cookieHeader: string | undefined): Hash64 | undefined {
-  if (cookieHeader === undefined) return undefined;
-  for (let at = cookieHeader.indexOf(NAME); at !== -1; at = cookieHeader.indexOf(NAME, at + 1)) {
-    const before = at === 0 ? ";" : cookieHeader[at - 1];
-    if ((before !== ";" && before !== " ") || cookieHeader[at + NAME.length] !== "=") continue;
-    const end = cookieHeader.indexOf(";", at);
-    const value = cookieHeader.slice(at + NAME.length + 1, end === -1 ? undefined : end).trim();
-    const key = decodeGclb(value);
-    if (key) return key;
-  }
-  return undefined;
+  return readCookie(cookieHeader, NAME, decodeGclb);
 }
 
 /** The key in a cookie's value; undefined when it is not such a value. */

@@ -78,9 +78,14 @@ export class EndpointTable {
     return left;
   }
 
-  /** All members, healthy or not. */
+  /** All members, healthy or not, ordered by id. Another array each time that a member came or went, or its endpoint was given anew. */
   get members(): readonly EndpointState[] {
     return this.#members;
+  }
+
+  /** Whether this very endpoint can be given the request. */
+  canTake(member: EndpointState, tried: ReadonlySet<EndpointState>): boolean {
+    return member.healthy && !member.down && !member.removed && !tried.has(member);
   }
 
   /** The endpoint that a key belongs to, whether it can be used or not. */
@@ -91,7 +96,7 @@ export class EndpointTable {
   /** The endpoint that a key is served by: its home or, while that can't be used, the same other one each time. */
   ownerOf(key: Hash64, tried: ReadonlySet<EndpointState>): EndpointState | undefined {
     const home = this.homeOf(key);
-    if (home?.healthy && !home.down && !tried.has(home)) return home;
+    if (home && this.canTake(home, tried)) return home;
     let best: EndpointState | undefined;
     let bestScore = -1;
     for (const member of this.#candidates(tried)) {
