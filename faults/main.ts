@@ -1,10 +1,16 @@
 // npm run faults -- [--seeds N | --minutes N] [--seed FIRST] [--signal SIGKILL|SIGTERM] [--json]
 // Runs the survival scenario with one seed after the other, and stops at the first that breaks a promise.
+//
+// npm run faults -- wire [--inputs N] [--seed FIRST] [--json]
+// Puts damaged HTTP through the ingress' codec and has Node's parser read what it passes on.
 import { parseArgs } from "node:util";
 import { survival } from "./survival.ts";
+import { wire } from "./wire.ts";
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
+    inputs: { type: "string" },
     seeds: { type: "string" },
     minutes: { type: "string" },
     seed: { type: "string" },
@@ -13,13 +19,24 @@ const { values } = parseArgs({
   },
 });
 
-function whole(name: "seeds" | "minutes" | "seed", fallback: number): number {
+function whole(name: "seeds" | "minutes" | "seed" | "inputs", fallback: number): number {
   const text = values[name];
   if (text === undefined) return fallback;
   const value = Number(text);
   if (Number.isSafeInteger(value) && value > 0) return value;
   console.error(`--${name} takes a whole number above 0, not "${text}".`);
   process.exit(2);
+}
+
+const [scenario = "survival", ...others] = positionals;
+if (others.length > 0 || (scenario !== "survival" && scenario !== "wire")) {
+  console.error(`The scenarios are survival and wire, not "${positionals.join(" ")}".`);
+  process.exit(2);
+}
+if (scenario === "wire") {
+  process.exit(
+    wire(whole("seed", (Date.now() % 1_000_000) + 1), whole("inputs", 1_000_000), values.json) ? 0 : 1,
+  );
 }
 
 const { signal } = values;

@@ -59,7 +59,7 @@ export function fieldNamed(text: string, at: number, end: number): number {
       if (startsWith(text, at, name)) return NAMES[name] ?? OTHER;
     }
   }
-  return end - at > FORWARDED_PREFIX.length && startsWith(text, at, FORWARDED_PREFIX) ? FORWARDED : OTHER;
+  return end - at >= FORWARDED_PREFIX.length && startsWith(text, at, FORWARDED_PREFIX) ? FORWARDED : OTHER;
 }
 
 /** `fieldNamed` for a name with underscores: never one of the fields themselves. */
