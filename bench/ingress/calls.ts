@@ -8,6 +8,7 @@ export type PodCalls = {
 export type ProxyCalls = {
   /** Serves the pod at this port; answers where it listens on 127.0.0.1. */
   readonly serve: { readonly argument: { readonly podPort: number }; readonly reply: number };
+  readonly collectGarbage: { readonly argument: null; readonly reply: undefined };
 };
 
 /** What is done over a connection, again and again: a request and its answer, or a message and its echo. */

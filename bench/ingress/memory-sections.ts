@@ -34,7 +34,7 @@ export async function measureIdle(subject: string, run: Run): Promise<number> {
   return (after - before) / (connections - first);
 }
 
-/** Bytes by which a proxy's memory grew. */
+/** Bytes by which a proxy's memory grew, garbage apart. */
 export interface Growth {
   readonly requests: number;
   readonly connections: number;
@@ -45,15 +45,19 @@ export async function measureGrowth(subject: string, run: Run): Promise<Growth> 
   const requests = run.option("requests");
   const connections = run.option("connections");
   const clients = run.option("clients");
-  const { proxy, port, load, stop } = await startRig(run, subject, clients);
+  const { proxy, port, load, collectGarbage, stop } = await startRig(run, subject, clients);
+  const held = async () => {
+    await collectGarbage();
+    return await settledMemory(proxy);
+  };
   await load.call("churn", { port, connections: Math.ceil(connections * WARM_UP_CONNECTIONS) });
   await load.call("open", { port, dialect: "http", connections: clients });
   await load.call("exchange", { count: Math.ceil(requests * WARM_UP_REQUESTS) });
-  const before = await settledMemory(proxy);
+  const before = await held();
   await load.call("exchange", { count: requests });
-  const between = await settledMemory(proxy);
+  const between = await held();
   await load.call("churn", { port, connections });
-  const after = await settledMemory(proxy);
+  const after = await held();
   await load.call("close", null);
   await stop();
   return { requests: between - before, connections: after - between };

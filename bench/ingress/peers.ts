@@ -18,6 +18,8 @@ export interface PeerOptions {
 const KEPT_UPSTREAM = 256;
 /** Requests on one connection: without an end, here as there. */
 const ENDLESS = 1_000_000_000;
+/** nginx closes idle keep-alive connections, WebSockets before their handshake too, when 1/16 of its slots is left. */
+const NGINX_SPARE = 1.2;
 
 /**
  * The peers, set up alike: one thread, HTTP/1.1 with keep-alive on both sides, `X-Forwarded-For`, WebSockets without an
@@ -64,7 +66,7 @@ worker_processes 1;
 pid {folder}/nginx.pid;
 error_log stderr error;
 events {
-  worker_connections ${2 * connections};
+  worker_connections ${Math.ceil(2 * connections * NGINX_SPARE)};
 }
 http {
   access_log off;

@@ -21,6 +21,8 @@ export interface Rig {
   readonly proxy: Measured;
   readonly port: number;
   readonly load: SubjectProcess<LoadCalls>;
+  /** Where the proxy is a Node.js process; elsewhere there is nothing to do. */
+  collectGarbage(): Promise<void>;
   /** Ends all three; the run's end does so too. */
   stop(): Promise<void>;
 }
@@ -29,12 +31,18 @@ export interface Rig {
 export async function startRig(run: Run, subject: string, connections: number): Promise<Rig> {
   const pod = await run.start<PodCalls>(POD, "load");
   const podPort = await pod.call("port", null);
-  const { proxy, port } = await startProxy(run, subject, podPort, connections + SPARE_CONNECTIONS);
+  const { proxy, port, collectGarbage } = await startProxy(
+    run,
+    subject,
+    podPort,
+    connections + SPARE_CONNECTIONS,
+  );
   const load = await run.start<LoadCalls>(LOAD, "load");
   return {
     proxy,
     port,
     load,
+    collectGarbage,
     stop: async () => {
       await Promise.all([load.stop(), proxy.stop(), pod.stop()]);
     },
@@ -45,10 +53,12 @@ async function startProxy(run: Run, subject: string, podPort: number, connection
   const peer = PEERS.get(subject);
   if (peer) {
     const port = await findFreePort();
-    return { port, proxy: await run.spawn(peer.command({ port, podPort, connections }), "server") };
+    const proxy = await run.spawn(peer.command({ port, podPort, connections }), "server");
+    return { port, proxy, collectGarbage: async () => {} };
   }
   const module = NODE_SUBJECTS.get(subject);
   if (!module) throw new RangeError(`no subject "${subject}"`);
   const proxy = await run.start<ProxyCalls>(module, "server");
-  return { port: await proxy.call("serve", { podPort }), proxy };
+  const port = await proxy.call("serve", { podPort });
+  return { port, proxy, collectGarbage: () => proxy.call("collectGarbage", null) };
 }

@@ -1,6 +1,7 @@
 import { Ingress } from "@holdfast/ingress";
 import { LOAD_BALANCER, modelOf, SERVICE } from "../../../packages/ingress/test/models.ts";
 import { answerHarness } from "../../child.ts";
+import { collectGarbage } from "../../garbage.ts";
 import type { ProxyCalls } from "../calls.ts";
 
 /** As a service behind a load balancer has it that serves WebSockets: GKE's 30 seconds would cut them. */
@@ -14,5 +15,8 @@ answerHarness<ProxyCalls>({
     ingress.apply(modelOf({ type: "NONE" }, { timeoutSec: TIMEOUT_SEC }));
     ingress.setEndpoints(SERVICE, [{ address: "127.0.0.1", port: podPort, pod: "pod-1", healthy: true }]);
     return (await ingress.listen({ loadBalancer: LOAD_BALANCER, port: 0 })).port;
+  },
+  collectGarbage: async () => {
+    await collectGarbage();
   },
 });

@@ -3,6 +3,7 @@ import { Agent, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import httpProxy from "http-proxy";
 import { answerHarness } from "../../child.ts";
+import { collectGarbage } from "../../garbage.ts";
 import type { ProxyCalls } from "../calls.ts";
 
 // It uses functions that Node has deprecated, which is no news to whoever runs a bench.
@@ -21,5 +22,8 @@ answerHarness<ProxyCalls>({
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     return (server.address() as AddressInfo).port;
+  },
+  collectGarbage: async () => {
+    await collectGarbage();
   },
 });
