@@ -1,6 +1,7 @@
 import type { BackendService, Face } from "@holdfast/routing";
 import type { AffinityPolicy } from "./affinity/affinity-policy.ts";
 import type { EndpointTable } from "./endpoints/endpoint-table.ts";
+import type { FieldSet } from "./http1/field-set.ts";
 
 /**
  * What a request is routed to: a backend service as one load balancer reaches it. A request keeps the one that it
@@ -13,4 +14,7 @@ export interface Backend {
   readonly policy: AffinityPolicy;
   /** The load balancer's. */
   readonly face: Face;
+  /** The service's own request and response fields. */
+  readonly requestFields: FieldSet | undefined;
+  readonly responseFields: FieldSet | undefined;
 }

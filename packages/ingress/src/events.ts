@@ -12,7 +12,7 @@ export type Reason = "session" | "cookie" | "client-ip" | "new" | "round-robin" 
  * How a request ended. `answered`: with the pod's own answer, whole. `no-route`: 404, no host or path matched.
  * `no-healthy-endpoint`, `connect-failed`: 502. `pod-closed`: 502, or cut off when part of the answer had been
  * sent. `timeout`: the backend service's timeout; 504, or cut off. `client-closed`: the client left. `drained`: its
- * endpoint was removed and the draining time is over. `malformed`: 400, the pod can't be given such a request.
+ * endpoint was removed and the draining time is over. `malformed`: the request's body is (400), is too large (413), or took too long (408).
  */
 export type Outcome =
   | "answered"
@@ -44,6 +44,12 @@ export interface RequestEvent {
   /** Endpoints that were tried. */
   readonly tries: number;
   readonly ms: number;
+  /** From the request's head on its way to the pod until the head of the answer. */
+  readonly upstreamMs?: number;
+  /** Of the request's body, framing included. */
+  readonly bytesIn?: number;
+  /** Of the answer's body, framing included. */
+  readonly bytesOut?: number;
 }
 
 export interface UpgradeClosedEvent {
@@ -56,6 +62,10 @@ export interface UpgradeClosedEvent {
   readonly cause: "client" | "pod" | "timeout" | "drained";
   /** Since the request came. */
   readonly ms: number;
+  /** From the client. */
+  readonly bytesIn?: number;
+  /** From the pod. */
+  readonly bytesOut?: number;
 }
 
 /** An endpoint could not be connected to, or did not answer several times in a row, and is passed over for a while. */
@@ -98,7 +108,7 @@ export interface EndpointUnhealthyEvent {
   readonly cause: string;
 }
 
-/** A client was turned away before its request had a place to go. */
+/** A client was turned away, because of what it sent or of how much there is already. */
 export interface RefusedEvent {
   readonly type: "refused";
   readonly loadBalancer: string;
@@ -107,8 +117,11 @@ export interface RefusedEvent {
     | "malformed-request"
     | "head-too-large"
     | "head-timeout"
+    | "body-too-large"
+    | "body-timeout"
     | "too-many-connections"
-    | "too-many-requests";
+    | "too-many-connections-of-client"
+    | "too-many-upgrades";
   /** As the client was told; 0 when it was told nothing. */
   readonly status: number;
 }

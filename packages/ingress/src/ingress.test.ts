@@ -78,7 +78,7 @@ describe("routing", () => {
     const served = await serve([web], { model });
     const client = await RawClient.open(
       served,
-      "GET http://example.com/a?b HTTP/1.1\r\nHost: else.example\r\nConnection: close\r\n\r\n",
+      "GET http://example.com/a?b HTTP/1.1\r\nHost: Example.com\r\nConnection: close\r\n\r\n",
     );
     await vi.waitFor(() => expect(client.received).toMatch(/web$/));
     expect(web.seen[0]).toMatchObject({ url: "/a?b", headers: { host: "example.com" } });

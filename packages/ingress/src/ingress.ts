@@ -3,6 +3,7 @@ import {
   type BackendService,
   type BackendServiceId,
   type Endpoint,
+  type Face,
   type LoadBalancer,
   type RoutingModel,
   UrlMapMatcher,
@@ -15,9 +16,14 @@ import type { Backend } from "./backend.ts";
 import { EndpointTable } from "./endpoints/endpoint-table.ts";
 import { IngressError } from "./errors.ts";
 import type { IngressEvent } from "./events.ts";
+import { FieldSet } from "./http1/field-set.ts";
 import { type IngressOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
+import { acceptPlain } from "./relay/accept.ts";
+import { Clock } from "./relay/clock.ts";
+import { ConnectionCounts } from "./relay/connection-counts.ts";
 import { Listener } from "./relay/listener.ts";
-import { UpstreamAgents } from "./relay/upstream-agents.ts";
+import { TrustedProxies } from "./relay/trusted-proxies.ts";
+import { UpstreamPool } from "./relay/upstream-pool.ts";
 import type { IngressStatus } from "./status.ts";
 
 export interface ListenOptions {
@@ -27,18 +33,6 @@ export interface ListenOptions {
   readonly host?: string;
   /** 0: any free one. */
   readonly port: number;
-  /** Shares the address with other processes that ask for it too (SO_REUSEPORT). Default false. */
-  readonly reusePort?: boolean;
-  /** Speaks TLS there, with the load balancer's certificates. Default false. */
-  readonly tls?: boolean;
-}
-
-export interface UnlistenOptions {
-  readonly loadBalancer: string;
-  /** Default false. */
-  readonly tls?: boolean;
-  /** Milliseconds that open connections are given to end. Default 0. */
-  readonly graceMs?: number;
 }
 
 /** What is served at one moment; replaced as a whole. */
@@ -48,6 +42,7 @@ interface Serving {
 }
 
 interface ServedLoadBalancer {
+  readonly face: Face;
   readonly urlMap: UrlMapMatcher;
   readonly backends: ReadonlyMap<BackendServiceId, Backend>;
 }
@@ -55,6 +50,8 @@ interface ServedLoadBalancer {
 interface ServedService {
   readonly service: BackendService;
   readonly table: EndpointTable;
+  readonly requestFields: FieldSet | undefined;
+  readonly responseFields: FieldSet | undefined;
 }
 
 /**
@@ -65,7 +62,11 @@ interface ServedService {
  */
 export class Ingress {
   readonly #options: ResolvedOptions;
-  readonly #agents: UpstreamAgents;
+  readonly #clock = new Clock();
+  readonly #pool: UpstreamPool;
+  readonly #trustedProxies: TrustedProxies;
+  readonly #connections: ConnectionCounts;
+  readonly #upgrades = { open: 0 };
   readonly #affinity: AffinityMeans;
   readonly #listeners = new Map<string, Listener>();
   #serving: Serving = { loadBalancers: new Map(), services: new Map() };
@@ -74,7 +75,9 @@ export class Ingress {
   /** @throws IngressError `OPTION_INVALID` */
   constructor(options: IngressOptions = {}) {
     this.#options = resolveOptions(options);
-    this.#agents = new UpstreamAgents(this.#options.maxIdleUpstream);
+    this.#pool = new UpstreamPool({ ...this.#options, clock: this.#clock });
+    this.#trustedProxies = new TrustedProxies(this.#options.trustedProxies);
+    this.#connections = new ConnectionCounts(this.#options.maxConnectionsPerClient);
     const { cookieKeys, maxSessions, sessionIdleMs, askOthers } = this.#options;
     const sessions = new SessionTable(maxSessions, sessionIdleMs);
     this.#affinity = {
@@ -85,41 +88,41 @@ export class Ingress {
   }
 
   /**
-   * Opens an address of a load balancer; it can have one without TLS and one with.
+   * Opens the address of a load balancer.
    *
    * @returns the address that is listened on
    * @throws IngressError `PORT_IN_USE`, `PORT_FORBIDDEN`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED`,
    *   `ALREADY_LISTENING`, `INGRESS_CLOSED`
    */
   async listen(options: ListenOptions): Promise<{ host: string; port: number }> {
-    const { loadBalancer, host = "127.0.0.1", port, reusePort = false } = options;
-    const name = listenerName(options);
+    const { loadBalancer, host = "127.0.0.1", port } = options;
     if (this.#closing) throw new IngressError("INGRESS_CLOSED", "the ingress is closed");
-    if (this.#listeners.has(name)) {
-      throw new IngressError("ALREADY_LISTENING", `${name} has an address already`);
+    if (this.#listeners.has(loadBalancer)) {
+      throw new IngressError("ALREADY_LISTENING", `${loadBalancer} has an address already`);
     }
-    const listener = new Listener({
-      loadBalancer,
-      options: this.#options,
-      agents: this.#agents,
-      onEvent: (event) => this.#emit(event),
-      route: (hostname, path) => this.#route(loadBalancer, hostname, path),
-    });
-    this.#listeners.set(name, listener);
+    const listener = new Listener(
+      {
+        loadBalancer,
+        options: this.#options,
+        clock: this.#clock,
+        pool: this.#pool,
+        upgrades: this.#upgrades,
+        trustedProxies: this.#trustedProxies,
+        onEvent: (event) => this.#emit(event),
+        route: (hostname, path) => this.#route(loadBalancer, hostname, path),
+        face: () => this.#serving.loadBalancers.get(loadBalancer)?.face ?? "gce",
+        closing: false,
+      },
+      this.#connections,
+      acceptPlain,
+    );
+    this.#listeners.set(loadBalancer, listener);
     try {
-      return await listener.listen(host, port, reusePort);
+      return await listener.listen(host, port);
     } catch (error) {
-      this.#listeners.delete(name);
+      this.#listeners.delete(loadBalancer);
       throw error;
     }
-  }
-
-  /** Gives an address up, as `close` does with all of them. Does nothing where there is none. */
-  async unlisten(options: UnlistenOptions): Promise<void> {
-    const name = listenerName(options);
-    const listener = this.#listeners.get(name);
-    this.#listeners.delete(name);
-    await listener?.close(options.graceMs ?? 0);
   }
 
   /**
@@ -133,10 +136,16 @@ export class Ingress {
     const loadBalancers = new Map<string, ServedLoadBalancer>();
     try {
       for (const [id, service] of model.backendServices) {
-        services.set(id, { service, table: this.#serving.services.get(id)?.table ?? this.#newTable(id) });
+        services.set(id, {
+          service,
+          table: this.#serving.services.get(id)?.table ?? this.#newTable(id),
+          requestFields: FieldSet.of(service.requestHeaders),
+          responseFields: FieldSet.of(service.responseHeaders),
+        });
       }
       for (const loadBalancer of model.loadBalancers) {
         loadBalancers.set(loadBalancer.name, {
+          face: loadBalancer.face,
           urlMap: new UrlMapMatcher(loadBalancer.urlMap),
           backends: this.#backendsOf(loadBalancer, services),
         });
@@ -148,7 +157,7 @@ export class Ingress {
     this.#serving = { loadBalancers, services };
     for (const [id, { table }] of removed) {
       const left = table.set([]);
-      for (const state of left) this.#agents.release(state);
+      for (const state of left) this.#pool.release(state);
       this.#affinity.sessions.forget(id, new Set(left.map((state) => state.id)));
     }
   }
@@ -222,7 +231,7 @@ export class Ingress {
   #replaceEndpoints({ service, table }: ServedService, endpoints: readonly Endpoint[]): void {
     const left = table.set(endpoints);
     for (const state of left) {
-      this.#agents.release(state);
+      this.#pool.release(state);
       state.drain(service.drainingTimeoutSec);
     }
     if (left.length > 0) this.#affinity.sessions.forget(service.id, new Set(left.map(({ id }) => id)));
@@ -269,9 +278,4 @@ export class Ingress {
       process.emitWarning(`an onEvent listener of the ingress threw: ${String(error)}`, "HoldfastWarning");
     }
   }
-}
-
-/** What an address is told apart by. */
-export function listenerName({ loadBalancer, tls }: Pick<ListenOptions, "loadBalancer" | "tls">): string {
-  return tls ? `${loadBalancer} (TLS)` : loadBalancer;
 }

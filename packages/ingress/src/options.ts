@@ -2,6 +2,7 @@ import { type CookieKey, readCookieKeys, type SigningKeys } from "./affinity/coo
 import type { AskOthers } from "./affinity/session-search.ts";
 import { IngressError } from "./errors.ts";
 import type { IngressEvent } from "./events.ts";
+import { isRange } from "./relay/trusted-proxies.ts";
 
 export interface IngressOptions {
   /** Called for every request, change and refusal; must neither block nor throw. */
@@ -27,8 +28,32 @@ export interface IngressOptions {
   readonly clientIdleTimeoutMs?: number;
   /** Client connections of one listener; more are closed at once. Default 10,000. */
   readonly maxConnections?: number;
-  /** Requests that one client connection may have open at a time (pipelining); more end it. Default 16. */
-  readonly maxPipelined?: number;
+  /**
+   * Connections of one client address, of all listeners; more are answered with 429 and closed. Those of
+   * `trustedProxies` don't count. Default 10,000.
+   */
+  readonly maxConnectionsPerClient?: number;
+  /** Upgraded connections at a time, of all listeners; more are answered with 503. Default 10,000. */
+  readonly maxUpgrades?: number;
+  /** Bytes of a request's body, else 413. Default 0: any number, since none is kept here. */
+  readonly maxBodyBytes?: number;
+  /** Milliseconds without a byte of a body that is expected and would be taken, else 408. Default 60,000. */
+  readonly bodyTimeoutMs?: number;
+  /**
+   * Milliseconds that an upgraded connection of a load balancer of class `holdfast` may be silent both ways. Default
+   * 3,600,000. Those of GKE's classes have the backend service's timeout instead.
+   */
+  readonly upgradeIdleTimeoutMs?: number;
+  /**
+   * Addresses and CIDR ranges of proxies in front. One of them is believed when its `X-Forwarded-For` says whom it
+   * speaks for: that is then the client, in events and for affinity. Default none.
+   */
+  readonly trustedProxies?: readonly string[];
+  /**
+   * Whether answers say where their request went and why, as `Holdfast-Decision: pod=<name>; reason=<reason>;
+   * tries=<n>`: `asked`, where the request has a field of that name. Default `never`: pods' names are nobody's business.
+   */
+  readonly decisions?: "never" | "asked" | "always";
   /** Idle connections kept to one endpoint. Default 256. */
   readonly maxIdleUpstream?: number;
   /**
@@ -64,7 +89,13 @@ export const DEFAULTS: ResolvedOptions = {
   headersTimeoutMs: 10_000,
   clientIdleTimeoutMs: 610_000,
   maxConnections: 10_000,
-  maxPipelined: 16,
+  maxConnectionsPerClient: 10_000,
+  maxUpgrades: 10_000,
+  maxBodyBytes: 0,
+  bodyTimeoutMs: 60_000,
+  upgradeIdleTimeoutMs: 3_600_000,
+  trustedProxies: [],
+  decisions: "never",
   maxIdleUpstream: 256,
   cookieKeys: undefined,
   maxSessions: 100_000,
@@ -84,6 +115,22 @@ export function resolveOptions(options: IngressOptions): ResolvedOptions {
       if (typeof value !== "function") throw new IngressError("OPTION_INVALID", `${key} must be a function`);
     } else if (key === "cookieKeys") {
       // Read below.
+    } else if (key === "trustedProxies") {
+      const bad = Array.isArray(value) ? value.find((range) => !isRange(String(range))) : value;
+      if (bad !== undefined) {
+        throw new IngressError("OPTION_INVALID", `trustedProxies: ${bad} is not an IP address or CIDR range`);
+      }
+    } else if (key === "decisions") {
+      if (value !== "never" && value !== "asked" && value !== "always") {
+        throw new IngressError("OPTION_INVALID", "decisions must be never, asked or always");
+      }
+    } else if (key === "maxBodyBytes") {
+      if (!Number.isSafeInteger(value) || Number(value) < 0) {
+        throw new IngressError(
+          "OPTION_INVALID",
+          "maxBodyBytes must be a whole number, or 0 for any number of bytes",
+        );
+      }
     } else if (!Number.isSafeInteger(value) || value < 1 || value > 0x7fff_ffff) {
       throw new IngressError("OPTION_INVALID", `${key} must be a whole number from 1 to 2147483647`);
     }

@@ -11,14 +11,14 @@ export interface Pump {
 }
 
 /** Writes that many bytes as fast as they are taken, each chunk after the one before was, and ends. */
-export function pump(to: Writable, total: number): Pump {
+export function pump(to: Writable, total: number, chunk = CHUNK): Pump {
   let accepted = 0;
   const next = (error?: Error | null) => {
     if (error) return;
     if (accepted >= total) to.end();
     else
-      to.write(CHUNK, (failed) => {
-        if (!failed) accepted += CHUNK.length;
+      to.write(chunk, (failed) => {
+        if (!failed) accepted += chunk.length;
         next(failed);
       });
   };

@@ -1,11 +1,13 @@
-import { type ServerResponse, STATUS_CODES } from "node:http";
-import type { Duplex } from "node:stream";
+import { STATUS_CODES } from "node:http";
+import type { Face } from "@holdfast/routing";
 
 /** An answer of the ingress itself. */
 export interface ErrorPage {
-  readonly status: 400 | 404 | 408 | 431 | 501 | 502 | 504;
+  readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  /** Seconds after which the same request may be worth another try. */
+  readonly retryAfterSec?: number;
 }
 
 /** What GKE's default backend says where no host and path match (ingress-gce, cmd/404-server-with-metrics). */
@@ -18,39 +20,54 @@ export const NOT_FOUND: ErrorPage = {
 export const BAD_GATEWAY = page(502, "No server behind this address could answer. Try again in a moment.");
 export const GATEWAY_TIMEOUT = page(504, "The server behind this address took too long to answer.");
 export const BAD_REQUEST = page(400, "This request is malformed or can't be forwarded.");
-export const REQUEST_TIMEOUT = page(408, "The request's head took too long to arrive.");
+export const REQUEST_TIMEOUT = page(408, "The request took too long to arrive.");
+export const BODY_TOO_LARGE = page(413, "The request's body is too large.");
+export const TOO_MANY_CONNECTIONS = page(429, "There are too many connections from this address.");
 export const HEAD_TOO_LARGE = page(431, "The request's head is too large.");
-export const NOT_IMPLEMENTED = page(501, "This transfer coding is not supported.");
+export const TOO_MANY_UPGRADES = {
+  ...page(503, "There are too many open connections. Try again in a moment."),
+  retryAfterSec: 5,
+};
 
-/** Answers a request and, since its body may be unread, ends the connection. The head must not have been sent. */
-export function answerWithPage(response: ServerResponse, page: ErrorPage, keepAlive: boolean): void {
-  response.shouldKeepAlive = keepAlive;
-  response.writeHead(page.status, headersOf(page));
-  response.end(page.body);
+const REFUSALS = new Map(
+  [
+    BAD_REQUEST,
+    page(417, "This expectation can't be met."),
+    HEAD_TOO_LARGE,
+    page(501, "This method or transfer coding is not supported."),
+    page(505, "This version of HTTP is not supported."),
+  ].map((refusal) => [refusal.status, refusal]),
+);
+
+/** The page for a head or body that was refused. */
+export function refusalPage(status: number): ErrorPage {
+  return REFUSALS.get(status) ?? BAD_REQUEST;
 }
 
-/** Answers on a socket that has no response object, and closes it. */
-export function writePage(socket: Duplex & { destroySoon?(): void }, page: ErrorPage): void {
-  const headers = Object.entries(headersOf(page)).map(([name, value]) => `${name}: ${value}\r\n`);
-  const head = `HTTP/1.1 ${page.status} ${STATUS_CODES[page.status]}\r\n${headers.join("")}Connection: close\r\n\r\n`;
-  socket.write(head + page.body);
-  if (socket.destroySoon) socket.destroySoon();
-  else socket.end();
+export interface Answering {
+  readonly face: Face;
+  /** Nothing more is answered on this connection. */
+  readonly close: boolean;
+  /** The request was HEAD: the same head, and no body. */
+  readonly headOnly?: boolean;
+  readonly minor?: 0 | 1;
 }
 
-function page(status: ErrorPage["status"], sentence: string): ErrorPage {
+/** The whole answer, one character a byte. */
+export function writePage(page: ErrorPage, { face, close, headOnly, minor = 1 }: Answering): string {
+  const { status, contentType, body, retryAfterSec } = page;
+  const via = face === "holdfast" ? "1.1 holdfast" : "1.1 google";
+  const retry = retryAfterSec === undefined ? "" : `Retry-After: ${retryAfterSec}\r\n`;
+  const connection = close ? "Connection: close\r\n" : minor === 0 ? "Connection: keep-alive\r\n" : "";
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: ${contentType}\r\nContent-Length: ${body.length}\r\nVia: ${via}\r\n${retry}${connection}\r\n${headOnly === true ? "" : body}`;
+}
+
+/** ASCII only, so that its length is that of its bytes. */
+function page(status: number, sentence: string): ErrorPage {
   const title = `${status} ${STATUS_CODES[status]}`;
   return {
     status,
     contentType: "text/html; charset=UTF-8",
     body: `<html><head><title>${title}</title></head><body><h1>${title}</h1><p>${sentence}</p></body></html>\n`,
-  };
-}
-
-function headersOf({ contentType, body }: ErrorPage): Record<string, string> {
-  return {
-    "Content-Type": contentType,
-    "Content-Length": String(Buffer.byteLength(body)),
-    Via: "1.1 google",
   };
 }

@@ -1,59 +1,70 @@
-import type { Socket } from "node:net";
 import type { AffinityFacts, Choice } from "../affinity/affinity.ts";
 import type { Backend } from "../backend.ts";
 import type { EndpointState } from "../endpoints/endpoint-state.ts";
 import type { IngressEvent, Outcome, UpgradeClosedEvent } from "../events.ts";
-import type { RequestHead } from "./request-head.ts";
-import type { UpstreamFailure } from "./upstream-request.ts";
+import type { RequestHead } from "../http1/request-head.ts";
+import type { UpstreamFailure } from "./upstream-connection.ts";
 
 /** Who is at the two ends of a client's connection. */
 export interface Ends {
+  /** Whose request it is: the other end of the connection or, behind trusted proxies, whom they name. */
   readonly client: string;
+  /** The load balancer's own address on that connection. */
   readonly address: string;
+  /** It came over HTTPS. */
+  readonly secure: boolean;
 }
 
-const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS"]);
+export interface ExchangeContext {
+  readonly loadBalancer: string;
+  readonly options: { readonly maxTries: number };
+  readonly onEvent: (event: IngressEvent) => void;
+}
 
-/** The longest that a timer of Node can run. */
-const MAX_TIMER_MS = 0x7fff_ffff;
+/** The longest that the timeout of a backend service is taken for, ms. */
+const MAX_TIMEOUT_MS = 0x7fff_ffff;
+
+const NONE: ReadonlySet<EndpointState> = new Set();
 
 /** One request on its way: where it was sent, where it may still be sent, and what is reported of it in the end. */
 export class Exchange {
   readonly head: RequestHead;
   readonly ends: Ends;
   readonly backend: Backend;
+  readonly facts: AffinityFacts;
+  readonly startedAt = performance.now();
   choice: Choice | undefined;
-  readonly #loadBalancer: string;
-  readonly #cookieHeader: string | undefined;
-  readonly #maxTries: number;
-  readonly #onEvent: (event: IngressEvent) => void;
-  readonly #startedAt = performance.now();
+  /** Bytes of the request's body that were read, and of the answer that were written, framing included. */
+  bytesIn = 0;
+  bytesOut = 0;
+  tries = 0;
+  readonly #context: ExchangeContext;
   /** Not to be offered this request again. */
-  readonly #tried = new Set<EndpointState>();
-  #tries = 0;
+  #tried: Set<EndpointState> | undefined;
+  #sentAt = 0;
+  #upstreamMs: number | undefined;
   #reported = false;
 
-  constructor(given: {
-    head: RequestHead;
-    ends: Ends;
-    backend: Backend;
-    loadBalancer: string;
-    cookieHeader: string | undefined;
-    maxTries: number;
-    onEvent: (event: IngressEvent) => void;
-  }) {
-    this.head = given.head;
-    this.ends = given.ends;
-    this.backend = given.backend;
-    this.#loadBalancer = given.loadBalancer;
-    this.#cookieHeader = given.cookieHeader;
-    this.#maxTries = given.maxTries;
-    this.#onEvent = given.onEvent;
+  constructor(head: RequestHead, ends: Ends, backend: Backend, context: ExchangeContext) {
+    this.head = head;
+    this.ends = ends;
+    this.backend = backend;
+    this.#context = context;
+    this.facts = {
+      cookieHeader: head.cookie,
+      client: ends.client,
+      address: ends.address,
+      method: head.method,
+      path: head.path,
+      query: head.query,
+      preflight: head.preflight,
+      secure: ends.secure,
+    };
   }
 
   /** Milliseconds that the whole exchange may take. */
   get timeoutMs(): number {
-    return Math.min(this.backend.service.timeoutSec * 1000, MAX_TIMER_MS);
+    return Math.min(this.backend.service.timeoutSec * 1000, MAX_TIMEOUT_MS);
   }
 
   /** The endpoint to send the request to; undefined when there is none. */
@@ -77,24 +88,33 @@ export class Exchange {
       if (failure.stage === "sent" && !failure.reused) {
         this.backend.table.closedUnanswered(failed.state, failure.code);
       }
-      if (failure.stage === "answered" || this.head.hasBody || !IDEMPOTENT.has(this.head.method))
+      if (failure.stage === "answered" || this.head.body !== 0 || !isIdempotent(this.head.method)) {
         return undefined;
-      if (failure.reused && this.#tries < this.#maxTries && !failed.state.removed) {
-        this.#tries++;
+      }
+      if (failure.reused && this.tries < this.#context.options.maxTries && !failed.state.removed) {
+        this.tries++;
         return { choice: failed, fresh: true };
       }
     }
+    this.#tried ??= new Set();
     this.#tried.add(failed.state);
     const choice = this.#choose();
     return choice && { choice, fresh: false };
   }
 
+  /** The pod accepts connections. */
   connected(): void {
     if (this.choice) this.backend.table.connected(this.choice.state);
   }
 
+  /** The request is on its way to the pod. */
+  sent(): void {
+    this.#sentAt = performance.now();
+  }
+
   /** The pod has begun to answer. */
   answered(): void {
+    this.#upstreamMs = performance.now() - this.#sentAt;
     if (this.choice) this.backend.table.answered(this.choice.state);
   }
 
@@ -102,60 +122,53 @@ export class Exchange {
   report(outcome: Outcome, status: number): void {
     if (this.#reported) return;
     this.#reported = true;
-    this.#onEvent({
+    const { head, choice } = this;
+    this.#context.onEvent({
       type: "request",
-      loadBalancer: this.#loadBalancer,
+      loadBalancer: this.#context.loadBalancer,
       client: this.ends.client,
-      method: this.head.method,
-      host: this.head.hostname,
-      path: this.head.path,
+      method: head.method,
+      host: head.hostname,
+      path: head.path,
       backendService: this.backend.service.id,
-      ...(this.choice && { pod: this.choice.state.endpoint.pod, reason: this.choice.reason }),
+      ...(choice && { pod: choice.state.endpoint.pod, reason: choice.reason }),
       outcome,
       status,
-      tries: this.#tries,
-      ms: performance.now() - this.#startedAt,
+      tries: this.tries,
+      ms: performance.now() - this.startedAt,
+      ...(this.#upstreamMs !== undefined && { upstreamMs: this.#upstreamMs }),
+      bytesIn: this.bytesIn,
+      bytesOut: this.bytesOut,
     });
   }
 
-  reportUpgradeClosed(cause: UpgradeClosedEvent["cause"]): void {
-    this.#onEvent({
+  reportUpgradeClosed(cause: UpgradeClosedEvent["cause"], bytesIn: number, bytesOut: number): void {
+    this.#context.onEvent({
       type: "upgrade-closed",
-      loadBalancer: this.#loadBalancer,
+      loadBalancer: this.#context.loadBalancer,
       client: this.ends.client,
       backendService: this.backend.service.id,
       pod: this.choice?.state.endpoint.pod ?? "",
       cause,
-      ms: performance.now() - this.#startedAt,
+      ms: performance.now() - this.startedAt,
+      bytesIn,
+      bytesOut,
     });
   }
 
   #choose(): Choice | undefined {
-    if (this.#tries >= this.#maxTries) return undefined;
-    const { method, path, target } = this.head;
-    const facts: AffinityFacts = {
-      cookieHeader: this.#cookieHeader,
-      ...this.ends,
-      method,
-      path,
-      query: target.slice(path.length + 1),
-      preflight: false,
-      secure: false,
-    };
-    const choice = this.backend.policy.choose(this.backend.table, facts, this.#tried);
+    if (this.tries >= this.#context.options.maxTries) return undefined;
+    const { policy, table } = this.backend;
+    const choice = policy.choose(table, this.facts, this.#tried ?? NONE);
     if (choice) {
       this.choice = choice;
-      this.#tries++;
+      this.tries++;
     }
     return choice;
   }
 }
 
-/** The socket's two addresses; an IPv4 address is written as such even on an IPv6 socket. */
-export function endsOf(socket: Socket): Ends {
-  return { client: plain(socket.remoteAddress), address: plain(socket.localAddress) };
-}
-
-function plain(address: string | undefined): string {
-  return address?.replace(/^::ffff:(?=\d+\.)/i, "") ?? "unknown";
+/** Doing it twice is the same as doing it once, and nobody minds (RFC 9110 §9.2.1; the safe methods). */
+function isIdempotent(method: string): boolean {
+  return method === "GET" || method === "HEAD" || method === "OPTIONS";
 }
