@@ -39,8 +39,8 @@ const RATIOS: readonly { readonly metric: string; readonly peer: string; readonl
   { metric: CPU_PER_ROUND_TRIP, peer: "http-proxy", limit: 1 },
 ];
 
-/** As a part of what is measured: enough for the proxy's code to be compiled, and its upstream connections made. */
-const WARM_UP = 0.4;
+/** Exchanges of each client: enough for the proxy's code to be compiled, however busy the machine is. */
+const WARM_UP_EXCHANGES = 300;
 
 /** A proxy between many clients and a pod: what do a request, a message and a connection cost it? */
 export const ingress: Bench = {
@@ -51,7 +51,7 @@ export const ingress: Bench = {
   runs: 3,
   options: {
     clients: { summary: "connections that requests and messages are sent over", default: 64, max: 1000 },
-    seconds: { summary: "time measured, for requests and again for messages", default: 3, max: 600 },
+    seconds: { summary: "time measured, for requests and again for messages", default: 2, max: 600 },
     idle: { summary: "idle WebSockets (first run only)", default: 8000, max: 50_000 },
     requests: { summary: "requests that memory may not grow with (first run only)", default: 1e6, max: 1e9 },
     connections: {
@@ -100,7 +100,7 @@ async function measureExchanges(
   const milliseconds = run.option("seconds") * 1000;
   const { proxy, port, load, stop } = await startRig(run, subject, connections);
   await load.call("open", { port, dialect, connections });
-  await load.call("exchange", { milliseconds: milliseconds * WARM_UP });
+  await load.call("exchange", { count: connections * WARM_UP_EXCHANGES });
   const cpuBefore = await proxy.cpuTime();
   const { count, seconds, p50, p99 } = await load.call("exchange", { milliseconds });
   const cpu = (await proxy.cpuTime()) - cpuBefore;
