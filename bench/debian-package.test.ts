@@ -1,14 +1,37 @@
 import { describe, expect, it } from "vitest";
 import { ensureInstalled } from "./debian-package.ts";
 
+const SHELL = { command: "sh", name: "dash" };
+const MISSING = { command: "no-such-command", name: "no-such-package" };
+
 describe("ensureInstalled", () => {
-  it("does nothing for what is there", () => {
+  it("does nothing when every command is there", () => {
     const progress: string[] = [];
-    ensureInstalled([{ command: "sh", name: "dash" }], (line) => progress.push(line));
+    ensureInstalled([SHELL], { onProgress: (line) => progress.push(line) });
+    ensureInstalled([], { onProgress: (line) => progress.push(line), path: [] });
     expect(progress).toEqual([]);
   });
 
-  it("does nothing for nothing", () => {
-    ensureInstalled([], () => {}, []);
+  it("installs the packages of those that aren't, and no others", () => {
+    const installed: string[] = [];
+    const path: string[] = [];
+    const install = (names: readonly string[]) => {
+      installed.push(...names);
+      path.push("/bin");
+      return true;
+    };
+    ensureInstalled([SHELL], { onProgress: () => {}, path, install });
+    ensureInstalled([SHELL], { onProgress: () => {}, path, install });
+    expect(installed).toEqual(["dash"]);
   });
+
+  it.each([false, true])(
+    "says what to install when that can't be done (the installer's word: %s)",
+    (word) => {
+      const options = { onProgress: () => {}, install: () => word };
+      expect(() => ensureInstalled([SHELL, MISSING], options)).toThrow(
+        "this bench needs no-such-package: install it (Debian: apt-get install no-such-package) and run again",
+      );
+    },
+  );
 });

@@ -11,28 +11,42 @@ export interface DebianPackage {
 /** Asked by the packages' own scripts before they start a service; 101 forbids it (invoke-rc.d(8)). */
 const SERVICE_POLICY = "/usr/sbin/policy-rc.d";
 
+export interface InstallOptions {
+  /** Told before anything is installed, for a person who waits. */
+  readonly onProgress: (line: string) => void;
+  /** The folders to look for the commands in. Default: the search path, and where Debian keeps servers. */
+  readonly path?: readonly string[];
+  /** Installs packages by name. Default: from Debian, when we are root there; undefined: nothing can be. */
+  readonly install?: ((names: readonly string[]) => boolean) | undefined;
+}
+
 /**
- * Makes sure that these commands are on the path. Where they aren't, and we are root on Debian, their packages are
- * installed; none of their services is started.
+ * Makes sure that these commands are there, by installing their packages where they aren't and that is possible. No
+ * service of theirs is started.
  *
  * @throws Error that says what to install
  */
-export function ensureInstalled(
-  packages: readonly DebianPackage[],
-  onProgress: (line: string) => void,
-  path = searchPath(),
-): void {
+export function ensureInstalled(packages: readonly DebianPackage[], options: InstallOptions): void {
+  const {
+    onProgress,
+    path = searchPath(),
+    install = isDebianRoot() ? installFromDebian : undefined,
+  } = options;
   const missing = packages.filter(({ command }) => !isOnPath(command, path)).map(({ name }) => name);
   if (missing.length === 0) return;
   const list = missing.join(" ");
-  if (process.getuid?.() === 0 && existsSync("/usr/bin/apt-get")) {
+  if (install) {
     onProgress(`installing from Debian: ${list}`);
     if (install(missing) && packages.every(({ command }) => isOnPath(command, path))) return;
   }
   throw new Error(`this bench needs ${list}: install it (Debian: apt-get install ${list}) and run again`);
 }
 
-function install(names: readonly string[]): boolean {
+function isDebianRoot(): boolean {
+  return process.getuid?.() === 0 && existsSync("/usr/bin/apt-get");
+}
+
+function installFromDebian(names: readonly string[]): boolean {
   const ownPolicy = !existsSync(SERVICE_POLICY);
   if (ownPolicy) writeFileSync(SERVICE_POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
   try {

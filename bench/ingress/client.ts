@@ -133,7 +133,7 @@ export class Client {
   }
 
   #isWrong(bytes: Buffer): false {
-    this.#fail(`this is no answer to a ${this.#dialect} client: "${bytes.toString("latin1")}"`);
+    this.#fail(`this is no answer over ${this.#dialect}: "${bytes.toString("latin1")}"`);
     return false;
   }
 

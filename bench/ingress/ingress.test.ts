@@ -15,7 +15,8 @@ async function run(...args: string[]): Promise<Output> {
   return output;
 }
 
-describe("ingress bench", () => {
+/** Each run starts many processes, on a machine that may have much else to do. */
+describe("ingress bench", { timeout: 60_000 }, () => {
   it("measures the proxies that it is told to, and holds them to their targets", async () => {
     const { rows, targets } = await run(
       ...["--subjects", "Holdfast,http-proxy", "--only", "http", "--seconds", "1", "--clients", "4"],
@@ -30,10 +31,10 @@ describe("ingress bench", () => {
     ]);
   });
 
-  it("measures messages, idle WebSockets, and memory that grows with requests and connections", async () => {
+  it("measures messages over WebSockets, and the memory of idle ones", async () => {
     const { rows, targets } = await run(
-      ...["--subjects", "Holdfast", "--only", "websocket,idle,growth", "--seconds", "1", "--clients", "4"],
-      ...["--idle", "200", "--requests", "500", "--connections", "100"],
+      ...["--subjects", "Holdfast", "--only", "websocket,idle"],
+      ...["--seconds", "1", "--clients", "4", "--idle", "200"],
     );
     expect(rows.map(({ metric }) => metric)).toEqual([
       "proxy's CPU per WebSocket round trip",
@@ -42,9 +43,17 @@ describe("ingress bench", () => {
       "latency p50, WebSocket round trip",
       "latency p99, WebSocket round trip",
       "memory per idle WebSocket",
-      "memory growth over the requests",
-      "memory growth over the connections",
     ]);
-    expect(targets).toHaveLength(2);
+    expect(targets).toEqual([]);
+  });
+
+  it("measures how memory grows with requests and with connections", async () => {
+    const { rows, targets } = await run(
+      ...["--subjects", "Holdfast", "--only", "growth"],
+      ...["--clients", "4", "--requests", "500", "--connections", "100"],
+    );
+    const metrics = ["memory growth over the requests", "memory growth over the connections"];
+    expect(rows.map(({ metric }) => metric)).toEqual(metrics);
+    expect(targets.map(({ name }) => name)).toEqual(metrics);
   });
 });

@@ -63,7 +63,7 @@ export const ingress: Bench = {
   prepare: (subjects, onProgress) =>
     ensureInstalled(
       subjects.flatMap((subject) => PEERS.get(subject)?.debianPackage ?? []),
-      onProgress,
+      { onProgress },
     ),
   measure,
   targets,

@@ -28,6 +28,22 @@ export function formatEvent(event: IngressEvent): string {
   }
 }
 
+/** Characters of a text in a line of JSON; a client may choose longer ones. */
+const MAX_JSON_TEXT = 1_024;
+
+/**
+ * An event as one line of JSON for programs: `time` (UTC, ISO 8601) and the event's own fields, in printable ASCII. The
+ * fields are described in docs/access-log.md. Neither a query nor a cookie is ever among them.
+ */
+export function eventJson(event: IngressEvent, time: Date = new Date()): string {
+  const line = JSON.stringify({ time: time.toISOString(), ...event }, (_key, value: unknown) => {
+    if (typeof value === "number") return Math.round(value * 1000) / 1000;
+    if (typeof value !== "string" || value.length <= MAX_JSON_TEXT) return value;
+    return `${value.slice(0, MAX_JSON_TEXT)}...`;
+  });
+  return line.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 /** Percent-encodes what is not printable ASCII, and cuts what is too long for a line. */
 function printable(text: string): string {
   const cut = text.length > 256 ? `${text.slice(0, 256)}...` : text;

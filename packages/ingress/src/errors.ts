@@ -12,6 +12,7 @@ const ERRORS = {
   ENDPOINT_INVALID: { retryable: false },
   ENDPOINTS_TOO_MANY: { retryable: false },
   CERTIFICATE_INVALID: { retryable: false },
+  WORKER_SILENT: { retryable: true },
 } as const satisfies Record<string, { readonly retryable: boolean }>;
 
 export type IngressErrorCode = keyof typeof ERRORS;

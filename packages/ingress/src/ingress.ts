@@ -33,6 +33,18 @@ export interface ListenOptions {
   readonly host?: string;
   /** 0: any free one. */
   readonly port: number;
+  /** Shares the address with other processes that ask for it too (SO_REUSEPORT). Default false. */
+  readonly reusePort?: boolean;
+  /** Speaks TLS there, with the load balancer's certificates. Default false. */
+  readonly tls?: boolean;
+}
+
+export interface UnlistenOptions {
+  readonly loadBalancer: string;
+  /** Default false. */
+  readonly tls?: boolean;
+  /** Milliseconds that open connections are given to end. Default 0. */
+  readonly graceMs?: number;
 }
 
 /** What is served at one moment; replaced as a whole. */
@@ -88,17 +100,18 @@ export class Ingress {
   }
 
   /**
-   * Opens the address of a load balancer.
+   * Opens an address of a load balancer; it can have one without TLS and one with.
    *
    * @returns the address that is listened on
    * @throws IngressError `PORT_IN_USE`, `PORT_FORBIDDEN`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED`,
    *   `ALREADY_LISTENING`, `INGRESS_CLOSED`
    */
   async listen(options: ListenOptions): Promise<{ host: string; port: number }> {
-    const { loadBalancer, host = "127.0.0.1", port } = options;
+    const { loadBalancer, host = "127.0.0.1", port, reusePort = false } = options;
+    const name = listenerName(options);
     if (this.#closing) throw new IngressError("INGRESS_CLOSED", "the ingress is closed");
-    if (this.#listeners.has(loadBalancer)) {
-      throw new IngressError("ALREADY_LISTENING", `${loadBalancer} has an address already`);
+    if (this.#listeners.has(name)) {
+      throw new IngressError("ALREADY_LISTENING", `${name} has an address already`);
     }
     const listener = new Listener(
       {
@@ -116,13 +129,21 @@ export class Ingress {
       this.#connections,
       acceptPlain,
     );
-    this.#listeners.set(loadBalancer, listener);
+    this.#listeners.set(name, listener);
     try {
-      return await listener.listen(host, port);
+      return await listener.listen(host, port, reusePort);
     } catch (error) {
-      this.#listeners.delete(loadBalancer);
+      this.#listeners.delete(name);
       throw error;
     }
+  }
+
+  /** Gives an address up, as `close` does with all of them. Does nothing where there is none. */
+  async unlisten(options: UnlistenOptions): Promise<void> {
+    const name = listenerName(options);
+    const listener = this.#listeners.get(name);
+    this.#listeners.delete(name);
+    await listener?.close(options.graceMs ?? 0);
   }
 
   /**
@@ -278,4 +299,9 @@ export class Ingress {
       process.emitWarning(`an onEvent listener of the ingress threw: ${String(error)}`, "HoldfastWarning");
     }
   }
+}
+
+/** What an address is told apart by. */
+export function listenerName({ loadBalancer, tls }: Pick<ListenOptions, "loadBalancer" | "tls">): string {
+  return tls ? `${loadBalancer} (TLS)` : loadBalancer;
 }

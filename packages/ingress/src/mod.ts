@@ -1,6 +1,7 @@
-export { formatEvent } from "./access-log.ts";
+export { eventJson, formatEvent } from "./access-log.ts";
 export type { CookieKey } from "./affinity/cookie-keys.ts";
 export { randomCookieKey } from "./affinity/cookie-keys.ts";
+export { nodeToken } from "./affinity/session-id.ts";
 export type { AskOthers } from "./affinity/session-search.ts";
 export type { EndpointHealthStatus, HealthMonitorOptions } from "./endpoints/health-monitor.ts";
 export { HealthMonitor } from "./endpoints/health-monitor.ts";

@@ -1,7 +1,7 @@
 import { createServer, type Server as HttpServer } from "node:http";
 import type { Socket } from "node:net";
 import { Hub, type HubEvent } from "@holdfast/hub";
-import { type BindingEvent, bindChannels } from "@holdfast/socketio";
+import { type BindingEvent, bindChannels, ownedSessionIds } from "@holdfast/socketio";
 import { Server } from "socket.io";
 import { openConfiguredBroker } from "./broker-client.ts";
 import { ClientBundle } from "./client-bundle.ts";
@@ -59,6 +59,7 @@ async function serve(
     pingTimeout: config.pingTimeoutMs,
     ...(config.corsOrigins.length === 0 ? {} : { cors: { origin: corsOrigin(config.corsOrigins) } }),
   });
+  io.engine.generateId = ownedSessionIds(node);
   const binding = bindChannels(io, hub, {
     maxSubscriptions: config.maxSubscriptions,
     maxQueuedBytes: config.maxQueuedBytes,

@@ -5,5 +5,6 @@ export type { SubscriptionErrorCode } from "./errors.ts";
 export { BindingError, SUBSCRIPTION_ERRORS } from "./errors.ts";
 export type { BindingEvent } from "./events.ts";
 export type { BindingOptions } from "./options.ts";
+export { nodeToken, ownedSessionIds } from "./session-id.ts";
 export type { SubscribeAnswer, UnsubscribeAnswer, WireError } from "./wire.ts";
 export { EVENTS, NODE_HEADER, PROTOCOL_VERSION, RESERVED_PREFIX, UNREADABLE } from "./wire.ts";

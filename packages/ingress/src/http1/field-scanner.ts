@@ -68,6 +68,15 @@ export class FieldScanner {
     return trimmed(this.#text, this.#colon + 1, this.#end);
   }
 
+  /**
+   * The value of a field that frames the body; "\t" for one with tabs around it. They are blanks as good as others (RFC
+   * 9110 §5.6.3), but there are parsers that take `chunked` with a tab for an unknown coding, and nobody sends them.
+   */
+  framingValue(): string {
+    const tab = this.#text.indexOf("\t", this.#colon);
+    return tab === -1 || tab >= this.#end ? this.value() : "\t";
+  }
+
   /** The whole line, CRLF included. */
   line(): string {
     const line = this.#text.slice(this.at, this.#end);

@@ -146,12 +146,12 @@ export function readRequestHead(text: string): RequestHead | Refusal {
         break;
       case CONTENT_LENGTH:
         if (sized) return refuseRequest("length");
-        length = lengthOf(scanner.value());
+        length = lengthOf(scanner.framingValue());
         if (length === -1) return refuseRequest("length");
         sized = true;
         break;
       case TRANSFER_ENCODING: {
-        const cause = chunked || minor === 0 ? "transfer-encoding" : codingFault(scanner.value());
+        const cause = chunked || minor === 0 ? "transfer-encoding" : codingFault(scanner.framingValue());
         if (cause !== undefined) return refuseRequest(cause);
         chunked = true;
         break;
@@ -222,7 +222,7 @@ export function readRequestHead(text: string): RequestHead | Refusal {
     sized,
     keepAlive: connection?.close !== true && (minor === 1 || connection?.keepAlive === true),
     expectContinue,
-    upgrade: minor === 1 && connection?.upgrade === true ? upgrade : undefined,
+    upgrade: minor === 1 && connection?.upgrade === true && upgrade ? upgrade : undefined,
     cookie,
     forwardedFor,
     forwardedProto,

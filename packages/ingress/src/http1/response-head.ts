@@ -73,11 +73,11 @@ export function readResponseHead(text: string, method: string): ResponseHead | R
         return refuseResponse("too-many-fields");
       case CONTENT_LENGTH:
         if (length !== -1) return refuseResponse("length");
-        length = lengthOf(scanner.value());
+        length = lengthOf(scanner.framingValue());
         if (length === -1) return refuseResponse("length");
         break;
       case TRANSFER_ENCODING: {
-        const cause = chunked || minor === 0 ? "transfer-encoding" : codingFault(scanner.value());
+        const cause = chunked || minor === 0 ? "transfer-encoding" : codingFault(scanner.framingValue());
         if (cause !== undefined) return refuseResponse(cause);
         chunked = true;
         break;
@@ -121,7 +121,7 @@ export function readResponseHead(text: string, method: string): ResponseHead | R
       body !== UNTIL_CLOSE &&
       connection?.close !== true &&
       (minor === 1 || connection?.keepAlive === true),
-    upgrade: connection?.upgrade === true ? upgrade : undefined,
+    upgrade: connection?.upgrade === true && upgrade ? upgrade : undefined,
     fields: named === undefined ? fields : without(fields, named),
   };
 }

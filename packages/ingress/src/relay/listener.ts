@@ -46,11 +46,11 @@ export class Listener {
    * @param port 0: any free one
    * @throws IngressError `PORT_IN_USE`, `PORT_FORBIDDEN`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED`
    */
-  listen(host: string, port: number): Promise<{ host: string; port: number }> {
+  listen(host: string, port: number, reusePort = false): Promise<{ host: string; port: number }> {
     return new Promise((resolve, reject) => {
       const failed = (error: NodeJS.ErrnoException) => reject(listenError(error, host, port));
       this.#server.once("error", failed);
-      this.#server.listen({ host, port, backlog: 4096 }, () => {
+      this.#server.listen({ host, port, backlog: 4096, reusePort }, () => {
         this.#server.off("error", failed);
         // A listening socket's errors are of single connections it could not accept, such as EMFILE.
         this.#server.on("error", () => this.#refuse("too-many-connections", "unknown", 0));

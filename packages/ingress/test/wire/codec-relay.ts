@@ -1,6 +1,6 @@
 import { BodyReader } from "../../src/http1/body-reader.ts";
 import { findHeadEnd, HEAD_END_BYTES, hasBareLineBreak } from "../../src/http1/head-end.ts";
-import type { Refusal, RefusalCause } from "../../src/http1/refusal.ts";
+import { type Refusal, type RefusalCause, refuseRequest, refuseResponse } from "../../src/http1/refusal.ts";
 import { type RequestHead, readRequestHead } from "../../src/http1/request-head.ts";
 import { writeRequestHead } from "../../src/http1/request-writer.ts";
 import { type ResponseHead, readResponseHead } from "../../src/http1/response-head.ts";
@@ -11,7 +11,7 @@ export interface Passage<Head> {
   readonly messages: readonly PassedMessage<Head>[];
   /** The bytes that the other side was given. */
   readonly passed: Buffer;
-  readonly refused: { readonly status: number; readonly cause: RefusalCause } | undefined;
+  readonly refused: Refusal | undefined;
   /** The last message ended the use of the connection. */
   readonly closed: boolean;
 }
@@ -40,18 +40,20 @@ export const FORWARDING = {
 class Collector<Head> {
   readonly messages: Building<Head>[] = [];
   readonly passed: Buffer[] = [];
-  refused: Passage<Head>["refused"];
+  refused: Refusal | undefined;
   closed = false;
+  /** The refusal of what this side of the ingress sends. */
+  readonly refusalOf: (cause: RefusalCause) => Refusal;
+
+  constructor(refusalOf: (cause: RefusalCause) => Refusal) {
+    this.refusalOf = refusalOf;
+  }
 
   begin(head: Head, text: string): Building<Head> {
     const message: Building<Head> = { head, pieces: [], complete: false };
     this.messages.push(message);
     this.passed.push(Buffer.from(text, "latin1"));
     return message;
-  }
-
-  refuse({ status, cause }: Pick<Refusal, "status" | "cause">): void {
-    this.refused = { status, cause };
   }
 
   done(): Passage<Head> {
@@ -66,7 +68,7 @@ class Collector<Head> {
 
 /** Lets the bytes of a client's connection through, in the pieces that they come in. */
 export function passRequests(pieces: readonly Buffer[]): Passage<RequestHead> {
-  const collector = new Collector<RequestHead>();
+  const collector = new Collector<RequestHead>(refuseRequest);
   const body = new BodyReader();
   let message: Building<RequestHead> | undefined;
   let pending: Buffer = Buffer.alloc(0);
@@ -76,12 +78,12 @@ export function passRequests(pieces: readonly Buffer[]): Passage<RequestHead> {
       if (message === undefined) {
         const end = findHeadEnd(pending);
         if (end === -1) {
-          if (hasBareLineBreak(pending)) collector.refuse({ status: 400, cause: "field" });
+          if (hasBareLineBreak(pending)) collector.refused = collector.refusalOf("field");
           break;
         }
         const head = readRequestHead(pending.toString("latin1", 0, end));
         if (head.refused) {
-          collector.refuse(head);
+          collector.refused = head;
           break;
         }
         pending = pending.subarray(end + HEAD_END_BYTES);
@@ -116,7 +118,7 @@ export function passResponses(
   asked: readonly Asked[],
   ended: boolean,
 ): Passage<ResponseHead> {
-  const collector = new Collector<ResponseHead>();
+  const collector = new Collector<ResponseHead>(refuseResponse);
   const body = new BodyReader();
   let message: Building<ResponseHead> | undefined;
   let pending: Buffer = Buffer.alloc(0);
@@ -130,17 +132,17 @@ export function passResponses(
       if (message === undefined) {
         const end = findHeadEnd(pending);
         if (end === -1) {
-          if (hasBareLineBreak(pending)) collector.refuse({ status: 502, cause: "field" });
+          if (hasBareLineBreak(pending)) collector.refused = collector.refusalOf("field");
           break;
         }
         const head = readResponseHead(pending.toString("latin1", 0, end), request.method);
         if (head.refused) {
-          collector.refuse(head);
+          collector.refused = head;
           break;
         }
         const switches = head.status === 101;
         if (switches && !(request.upgrade && head.upgrade !== undefined)) {
-          collector.refuse({ status: 502, cause: "status-line" });
+          collector.refused = collector.refusalOf("status-line");
           break;
         }
         pending = pending.subarray(end + HEAD_END_BYTES);
@@ -184,7 +186,7 @@ function passBody<Head>(
   const payload: Buffer[] = [];
   const taken = body.read(bytes, 0, bytes.length, (from, at, end) => payload.push(from.subarray(at, end)));
   if (body.fault !== undefined) {
-    collector.refuse({ status: 400, cause: body.fault });
+    collector.refused = collector.refusalOf(body.fault);
     return 0;
   }
   message.pieces.push(...payload);

@@ -1,0 +1,88 @@
+import { get, post, type RequestCase, SMUGGLED } from "./case.ts";
+
+const refused = [
+  ["a size with a sign", "+3\r\nabc\r\n0\r\n\r\n"],
+  ["a size in C's hexadecimal", "0x3\r\nabc\r\n0\r\n\r\n"],
+  ["no size", "\r\nabc\r\n0\r\n\r\n"],
+  ["a blank before the size", " 3\r\nabc\r\n0\r\n\r\n"],
+  ["a blank behind the size", "3 \r\nabc\r\n0\r\n\r\n"],
+  ["a tab behind the size", "3\t\r\nabc\r\n0\r\n\r\n"],
+  ["an underscore in the size", "1_0\r\nabc\r\n0\r\n\r\n"],
+  ["a size of 17 digits", "00000000000000003\r\nabc\r\n0\r\n\r\n"],
+  ["a size above 2^53", "20000000000001\r\nabc"],
+  ["a size that wraps around at 2^64", "10000000000000003\r\nabc\r\n0\r\n\r\n"],
+  ["a size of 2^64 - 1", "ffffffffffffffff\r\nabc\r\n0\r\n\r\n"],
+  ["a negative size", "-1\r\nabc\r\n0\r\n\r\n"],
+  ["data longer than its size", "3\r\nabcd\r\n0\r\n\r\n"],
+  ["data shorter than its size", "4\r\nabc\r\n0\r\n\r\n"],
+  ["a bare LF behind the size", "3\nabc\r\n0\r\n\r\n"],
+  ["a bare CR behind the size", "3\rabc\r\n0\r\n\r\n"],
+  ["CR CR LF behind the size", "3\r\r\nabc\r\n0\r\n\r\n"],
+  ["a bare LF behind the data", "3\r\nabc\n0\r\n\r\n"],
+  ["a bare CR behind the data", "3\r\nabc\r0\r\n\r\n"],
+  ["no line end behind the data", "3\r\nabc0\r\n\r\n"],
+  ["any two bytes behind the data", "3\r\nabcXX0\r\n\r\n"],
+  ["a bare LF behind the last chunk", "3\r\nabc\r\n0\n\r\n"],
+  ["a bare LF at the very end", "3\r\nabc\r\n0\r\n\n"],
+  ["a bare CR at the very end", "3\r\nabc\r\n0\r\n\rX"],
+  ["TERM.EXT: LF in an extension", "3;a\nabc\r\n0\r\n\r\n"],
+  ["TERM.EXT: CR in an extension", "3;a\rb\r\nabc\r\n0\r\n\r\n"],
+  ["EXT.TERM: LF in an extension's value", `2;a=b\nxx\r\n4c\r\n0\r\n\r\n${SMUGGLED}`],
+  ["EXT.TERM: LF in a quoted value", '3;a="\n"\r\nabc\r\n0\r\n\r\n'],
+  ["EXT.TERM: CR LF in a quoted value", `3;a="\r\n"\r\nabc\r\n0\r\n\r\n${SMUGGLED}`],
+  ["EXT.TERM: an escaped LF", '3;a="\\\n"\r\nabc\r\n0\r\n\r\n'],
+  ["a NUL in an extension", "3;a\0\r\nabc\r\n0\r\n\r\n"],
+  ["an extension without a name", "3;\r\nabc\r\n0\r\n\r\n"],
+  ["an extension without a name, LF behind it", "3;\nabc\r\n0\r\n\r\n"],
+  ["an extension with a blank", "3; a\r\nabc\r\n0\r\n\r\n"],
+  ["an extension behind a blank", "3 ;a\r\nabc\r\n0\r\n\r\n"],
+  ["an extension whose quote never ends", '3;a="b\r\nabc\r\n0\r\n\r\n'],
+  ["bytes behind a quoted value", '3;a="b"c\r\nabc\r\n0\r\n\r\n'],
+  ["extensions without end", `${"1;a=bcdefghijklmno\r\nx\r\n".repeat(300)}0\r\n\r\n`],
+  ["an extension on the last chunk, LF behind it", "3\r\nabc\r\n0;a\n\r\n"],
+  ["a length as a trailer", "3\r\nabc\r\n0\r\nContent-Length: 9\r\n\r\n"],
+  ["a coding as a trailer", "3\r\nabc\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n"],
+  ["a host as a trailer", "3\r\nabc\r\n0\r\nHost: evil\r\n\r\n"],
+  ["a client's address as a trailer", "3\r\nabc\r\n0\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n"],
+  ["a client's address with underscores as a trailer", "3\r\nabc\r\n0\r\nX_Forwarded_For: 127.0.0.1\r\n\r\n"],
+  ["a trailer that is no field", "3\r\nabc\r\n0\r\nGET / HTTP/1.1\r\n\r\n"],
+  ["a trailer with a blank before the colon", "3\r\nabc\r\n0\r\nX : y\r\n\r\n"],
+  ["a folded trailer", "3\r\nabc\r\n0\r\nX: y\r\n z\r\n\r\n"],
+  ["a trailer that ends with LF", "3\r\nabc\r\n0\r\nX: y\n\r\n"],
+  ["a trailer with a bare CR", "3\r\nabc\r\n0\r\nX: y\rZ: 1\r\n\r\n"],
+] as const;
+
+export const chunks: readonly RequestCase[] = [
+  ...refused.map(
+    ([name, body]): RequestCase => ({
+      name,
+      sent: post(["Transfer-Encoding: chunked"], body + SMUGGLED),
+      refused: 400,
+    }),
+  ),
+  {
+    name: "trailers without end",
+    sent: post(
+      ["Transfer-Encoding: chunked"],
+      `0\r\n${"X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(300)}\r\n`,
+    ),
+    refused: 431,
+  },
+  {
+    name: "a last chunk of several zeros and an extension",
+    sent: post(["Transfer-Encoding: chunked"], "003\r\nabc\r\n000;a=b\r\n\r\n") + get([], "/next"),
+    reach: ["POST / abc", "GET /next "],
+  },
+  {
+    name: "extensions and trailers as they should be",
+    sent:
+      post(["Transfer-Encoding: chunked"], '3;a=b;c="d;\\"e"\r\nabc\r\n0\r\nX-T: 1\r\nX-U:\r\n\r\n') +
+      get([], "/next"),
+    reach: ["POST / abc", "GET /next "],
+    has: /\r\n0\r\nX-T: 1\r\nX-U:\r\n\r\nGET/,
+  },
+  {
+    name: "a body that never ends",
+    sent: post(["Transfer-Encoding: chunked"], "3\r\nabc\r\n"),
+  },
+];

@@ -1,0 +1,87 @@
+import { get, type RequestCase, SMUGGLED } from "./case.ts";
+
+const fields = [
+  ["a bare LF behind a field", "X: y\nZ: 1"],
+  ["a bare CR in a field", "X: y\rZ: 1"],
+  ["CR CR LF behind a field", "X: y\r"],
+  ["a NUL in a value", "X: a\0b"],
+  ["an escape byte in a value", "X: \x1b[2J"],
+  ["DEL in a value", "X: \x7f"],
+  ["a NUL in a name", "X\0: y"],
+  ["a blank before the colon", "X : y"],
+  ["a tab before the colon", "X\t: y"],
+  ["no colon", "X"],
+  ["no name", ": y"],
+  ["a folded line", "X: y\r\n folded"],
+  ["a line folded with a tab", "X: y\r\n\tContent-Length: 9"],
+  ["a blank in a name", "X Y: z"],
+  ["a byte outside ASCII in a name", "X\xe4: y"],
+  ["brackets in a name", "X[]: y"],
+  ["a quote in a name", 'X": y'],
+] as const;
+
+const requestLines = [
+  ["no version", "GET /", 400],
+  ["HTTP/0.9's way with a blank", "GET / ", 400],
+  ["two blanks before the target", "GET  / HTTP/1.1", 400],
+  ["two blanks behind the target", "GET /  HTTP/1.1", 400],
+  ["a tab for a blank", "GET\t/ HTTP/1.1", 400],
+  ["a tab in the target", "GET /\t HTTP/1.1", 400],
+  ["a blank in the target", "GET /a b HTTP/1.1", 400],
+  ["a blank before the method", " GET / HTTP/1.1", 400],
+  ["a blank behind the version", "GET / HTTP/1.1 ", 400],
+  ["a bare LF behind the version", "GET / HTTP/1.1\nX: y", 400],
+  ["a bare CR behind the version", "GET / HTTP/1.1\rX: y", 400],
+  ["a version in small letters", "GET / http/1.1", 400],
+  ["a version of one digit", "GET / HTTP/1", 400],
+  ["a version of three digits", "GET / HTTP/1.10", 400],
+  ["another protocol", "GET / ICY/1.1", 400],
+  ["HTTP/1.2", "GET / HTTP/1.2", 505],
+  ["HTTP/0.9", "GET / HTTP/0.9", 505],
+  ["HTTP/2.0", "PRI * HTTP/2.0", 505],
+  ["a method that is no token", "G(T / HTTP/1.1", 400],
+  ["a method with a colon", "GET: / HTTP/1.1", 400],
+  ["no method", " / HTTP/1.1", 400],
+  ["CONNECT", "CONNECT x:443 HTTP/1.1", 501],
+  ["CONNECT with a path", "CONNECT / HTTP/1.1", 501],
+] as const;
+
+export const lines: readonly RequestCase[] = [
+  ...fields.map(([name, line]): RequestCase => ({ name, sent: get([line]) + SMUGGLED, refused: 400 })),
+  ...requestLines.map(
+    ([name, line, refused]): RequestCase => ({
+      name,
+      sent: `${line}\r\nHost: x\r\n\r\n${SMUGGLED}`,
+      refused,
+    }),
+  ),
+  { name: "lines that end with LF alone", sent: "GET / HTTP/1.1\nHost: x\n\n", refused: 400 },
+  {
+    name: "a head that goes on for ever without a CR",
+    sent: "GET / HTTP/1.1\nHost: x\nX: y\n",
+    refused: 400,
+  },
+  { name: "two empty lines before the request", sent: `\r\n\r\n${get()}`, refused: 400 },
+  { name: "an empty line that ends with LF before the request", sent: `\n${get()}`, refused: 400 },
+  { name: "one empty line before the request", sent: `\r\n${get()}`, reach: ["GET / "] },
+  {
+    name: "one empty line behind a body",
+    sent: `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc\r\n${get([], "/next")}`,
+    reach: ["POST / abc", "GET /next "],
+  },
+  { name: "101 fields", sent: get(Array.from({ length: 100 }, () => "X: y")), refused: 431 },
+  { name: "100 fields", sent: get(Array.from({ length: 99 }, () => "X: y")), reach: ["GET / "] },
+  { name: "an expectation that nobody knows", sent: get(["Expect: teapot"]), refused: 417 },
+  { name: "two expectations in one", sent: get(["Expect: 100-continue, 100-continue"]), refused: 417 },
+  {
+    name: "bytes outside ASCII in a value, which go through as they are",
+    sent: get(["X: \x80\xa0\xff\t."]),
+    reach: ["GET / "],
+    has: /\r\nX: \x80\xa0\xff\t\.\r\n/,
+  },
+  {
+    name: "a request behind one that closes",
+    sent: get(["Connection: close"]) + SMUGGLED,
+    reach: ["GET / "],
+  },
+];
