@@ -10,7 +10,7 @@ export type Reason = "session" | "cookie" | "client-ip" | "new" | "round-robin" 
 
 /**
  * How a request ended. `answered`: with the pod's own answer, whole. `no-route`: 404, no host or path matched.
- * `no-healthy-endpoint`, `connect-failed`: 502. `pod-closed`: 502, or cut off when part of the answer had been
+ * `no-healthy-endpoint`: 502, by class `holdfast` 503. `connect-failed`: 502. `pod-closed`: 502, or cut off when part of the answer had been
  * sent. `timeout`: the backend service's timeout; 504, or cut off. `client-closed`: the client left. `drained`: its
  * endpoint was removed and the draining time is over. `malformed`: the request's body is (400), is too large (413), or took too long (408).
  */

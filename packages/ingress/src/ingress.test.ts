@@ -96,6 +96,16 @@ describe("routing", () => {
       { outcome: "no-healthy-endpoint", status: 502, backendService: SERVICE },
     ]);
   });
+
+  test("answers 503 there by its own class, and when to try again", async () => {
+    const urlMap = { hosts: [], defaultBackend: SERVICE };
+    const loadBalancers = [loadBalancerOf(urlMap, { face: "holdfast" })];
+    const served = await serve([], { model: { ...modelOf(COOKIE), loadBalancers } });
+    const answer = await send(served);
+    expect(answer.status).toBe(503);
+    expect(answer.headers["retry-after"]).toBe("1");
+    expect(served.events).toMatchObject([{ outcome: "no-healthy-endpoint", status: 503 }]);
+  });
 });
 
 describe("affinity by cookie", () => {

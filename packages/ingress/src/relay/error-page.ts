@@ -29,6 +29,16 @@ export const TOO_MANY_UPGRADES = {
   retryAfterSec: 5,
 };
 
+const NO_ENDPOINT = {
+  ...page(503, "No server behind this address is ready. Try again in a moment."),
+  retryAfterSec: 1,
+};
+
+/** What is said where no endpoint is healthy: 502 as on GKE or, by our own face, 503, since it is known to pass. */
+export function noEndpoint(face: Face): ErrorPage {
+  return face === "holdfast" ? NO_ENDPOINT : BAD_GATEWAY;
+}
+
 const REFUSALS = new Map(
   [
     BAD_REQUEST,

@@ -4,7 +4,7 @@ import { writeRequestHead } from "../http1/request-writer.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import { endsWithConnection, writeResponseHead } from "../http1/response-writer.ts";
 import type { ClientConnection } from "./client-connection.ts";
-import { BAD_GATEWAY, type ErrorPage, GATEWAY_TIMEOUT } from "./error-page.ts";
+import { BAD_GATEWAY, type ErrorPage, GATEWAY_TIMEOUT, noEndpoint } from "./error-page.ts";
 import type { Exchange } from "./exchange.ts";
 import { Learning } from "./learning.ts";
 import type { RelayContext } from "./relay-context.ts";
@@ -230,7 +230,7 @@ export class Relay implements UpstreamUser {
     if (this.#over) return;
     const choice = this.#exchange.first();
     if (choice) this.#send(choice, this.#upgrade);
-    else this.end("no-healthy-endpoint", BAD_GATEWAY);
+    else this.end("no-healthy-endpoint", noEndpoint(this.#exchange.backend.face));
   }
 
   #send(choice: Choice, fresh: boolean): void {
