@@ -104,7 +104,7 @@ function startClients(url: string, count: number, transports: readonly string[])
 
 const ask = (client: Client): Promise<string> => client.timeout(10_000).emitWithAck("who");
 
-describe.each(["owned"] as const)("with %s session ids", (ids) => {
+describe.each(["owned", "foreign"] as const)("with %s session ids", (ids) => {
   test("50 clients that poll without cookies never meet an unknown session", async () => {
     const pods = await startPods(4, ids);
     const { url, events } = await startIngress(pods);
@@ -187,6 +187,23 @@ test("without session affinity such clients do meet unknown sessions", async () 
   const { errors } = startClients(url, 4, ["polling"]);
   await vi.waitFor(() => expect(errors.length).toBeGreaterThan(0));
   expect(pods.flatMap(({ refused }) => refused)).toContain("Session ID unknown");
+});
+
+test("a second ingress asks the first for sessions that it did not see begin", async () => {
+  const pods = await startPods(4, "foreign");
+  const first = await startIngress(pods);
+  const askOthers = vi.fn(async (service: string, sid: string) => first.ingress.ownerOfSession(service, sid));
+  const second = await startIngress(pods, { askOthers });
+  for (let client = 0; client < 12; client++) {
+    const opened = await fetchText(`${first.url}/socket.io/?EIO=4&transport=polling`);
+    const sid = /^0\{"sid":"([^"]+)"/.exec(opened.body)?.[1];
+    for (let round = 0; round < 2; round++) {
+      const path = `/socket.io/?EIO=4&transport=polling&sid=${sid}`;
+      expect((await fetchText(second.url + path, undefined, "40")).status).toBe(200);
+    }
+  }
+  expect(askOthers).toHaveBeenCalledTimes(12);
+  expect(pods.flatMap(({ refused }) => refused)).toEqual([]);
 });
 
 /** One request; a POST where there is a body. */

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { IngressError } from "../errors.ts";
 
 /** A secret that pinned cookies are signed with. */
@@ -9,12 +9,15 @@ export interface CookieKey {
   readonly secret: string | Uint8Array;
 }
 
-/** A key, ready for use: one secret for each purpose, so that no value made for the one is of use for the other. */
+/**
+ * A key, ready for use: one secret for each purpose, so that no value made for the one is of use for the other. An HMAC
+ * with a key object takes a sixth of the time of one with a buffer.
+ */
 export interface SigningKey {
   readonly id: string;
   /** Turns an endpoint into what a cookie calls it. */
-  readonly tokens: Buffer;
-  readonly signatures: Buffer;
+  readonly tokens: KeyObject;
+  readonly signatures: KeyObject;
 }
 
 /** The first signs, all verify. */
@@ -56,8 +59,8 @@ export function readCookieKeys(keys: readonly CookieKey[]): SigningKeys {
   return [first, ...rest];
 }
 
-function derive(secret: Uint8Array, purpose: string): Buffer {
-  return createHmac("sha256", secret).update(purpose).digest();
+function derive(secret: Uint8Array, purpose: string): KeyObject {
+  return createSecretKey(createHmac("sha256", secret).update(purpose).digest());
 }
 
 function invalid(what: string): IngressError {
