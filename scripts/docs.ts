@@ -1,10 +1,10 @@
-// Writes docs/configuration.md from the table that the servers read, and the tables of docs/findings.md from those in the
-// code. `--check` writes nothing, and fails when a file is not what it would write.
+// Writes docs/configuration.md from the table that the servers read, the tables of docs/findings.md from those in the
+// code, and the annotations' table in docs/manifests.md. `--check` writes nothing, and fails when a file is not what it would write.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PROBLEMS } from "@holdfast/kubernetes";
 import { LAB_FINDINGS } from "@holdfast/lab";
-import { FINDINGS } from "@holdfast/routing";
+import { FINDINGS, HOLDFAST_ANNOTATIONS } from "@holdfast/routing";
 import { describeVariables, type Role } from "@holdfast/server/variables";
 
 const docs = join(import.meta.dirname, "../docs");
@@ -71,9 +71,24 @@ files, are shown at once. \`--mend\` mends \`YAML_TAB\` in memory where the mean
 
 ${table(PROBLEMS)}`;
 
+const annotations = [
+  "| annotation | values | default | meaning |",
+  "|---|---|---|---|",
+  ...Object.entries(HOLDFAST_ANNOTATIONS).map(
+    ([name, { values, default: byDefault, about }]) =>
+      `| \`${name}\` | ${values} | ${byDefault} | ${about} |`,
+  ),
+  "",
+].join("\n");
+const manifests = readFileSync(join(docs, "manifests.md"), "utf8").replace(
+  /(?<=<!-- annotations -->\n)[\s\S]*?(?=<!-- end -->)/,
+  () => annotations,
+);
+
 const pages = [
   ["configuration.md", configuration],
   ["findings.md", findings],
+  ["manifests.md", manifests],
 ] as const;
 for (const [name, text] of pages) {
   const file = join(docs, name);

@@ -49,11 +49,11 @@ function describeReady({ lab, ms, brokerUrl }: LabReady): object {
     loadBalancers: lab.listeners.map((listener) => ({
       name: listener.loadBalancer,
       url: urlOf(listener),
-      rules: rulesOf(lab, listener.loadBalancer).map(({ host, path, backend, pods }) => ({
+      rules: rulesOf(lab, listener.loadBalancer).map(({ host, path, backend, affinity, pods }) => ({
         host,
         path,
-        service: backend.id,
-        affinity: backend.affinity,
+        service: `${backend.namespace}/${backend.service}:${backend.port}`,
+        affinity,
         pods: pods.map(({ name }) => name),
       })),
     })),

@@ -1,6 +1,6 @@
 import { formatEvent } from "@holdfast/ingress";
 import type { Lab, LabEvent, PodExit, PodStatus } from "@holdfast/lab";
-import { type Affinity, formatPosition, printable } from "@holdfast/routing";
+import { type Affinity, type BackendService, formatPosition, printable } from "@holdfast/routing";
 import { formatComplaint } from "./complaint.ts";
 import { type LabReady, type LabReport, urlOf } from "./lab-report.ts";
 import { rulesOf } from "./lab-rules.ts";
@@ -84,11 +84,11 @@ function describeReady({ lab, ms }: LabReady, style: Style): string[] {
       "",
       `${style("bold", `Ingress ${listener.loadBalancer}`)}  ${style("underline", urlOf(listener))}`,
     );
-    const rows = rules.map(({ host, path, backend, pods }) => [
+    const rows = rules.map(({ host, path, backend, affinity, pods }) => [
       host,
       path,
-      backend.id,
-      describeAffinity(backend.affinity),
+      serviceOf(backend),
+      describeAffinity(affinity),
       `${pods.filter(({ ready }) => ready).length} of ${pods.length} ready`,
     ]);
     lines.push(...indent(formatTable(["HOST", "PATH", "SERVICE", "AFFINITY", "PODS"], rows)));
@@ -122,13 +122,18 @@ function servicesOf(lab: Lab, pod: PodStatus): string {
   const services = [...lab.model.backendServices.values()].filter((backend) =>
     lab.podsOf(backend).some(({ name, namespace }) => name === pod.name && namespace === pod.namespace),
   );
-  return services.map(({ id }) => id).join(", ") || "-";
+  return [...new Set(services.map(serviceOf))].join(", ") || "-";
 }
 
-/** As the BackendConfig has it; 0 seconds is a cookie for as long as the browser's session. */
+function serviceOf({ namespace, service, port }: BackendService): string {
+  return `${namespace}/${service}:${port}`;
+}
+
+/** 0 seconds is a cookie for as long as the browser's session. */
 function describeAffinity(affinity: Affinity): string {
-  if (affinity.type !== "GENERATED_COOKIE") return affinity.type;
-  return `GENERATED_COOKIE ${affinity.ttlSec === 0 ? "(session)" : `(${affinity.ttlSec} s)`}`;
+  if (affinity.type === "NONE" || affinity.type === "CLIENT_IP") return affinity.type;
+  const { ttlSec } = affinity.type === "PINNED_COOKIE" ? affinity.cookie : affinity;
+  return `${affinity.type} ${ttlSec === 0 ? "(session)" : `(${ttlSec} s)`}`;
 }
 
 function indent(lines: readonly string[]): string[] {

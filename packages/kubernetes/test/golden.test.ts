@@ -58,7 +58,11 @@ async function outcome(file: string) {
 function translated({ model, findings }: { model: RoutingModel; findings: readonly Finding[] }) {
   return {
     model: {
-      loadBalancers: model.loadBalancers,
+      loadBalancers: model.loadBalancers.map(({ certificates, ...rest }) =>
+        certificates === undefined
+          ? rest
+          : { ...rest, certificates: certificates.map(({ name }) => ({ name })) },
+      ),
       backendServices: Object.fromEntries(model.backendServices),
     },
     findings: findings.map((one) => ({ ...one, at: formatPosition(one.at) })),

@@ -131,11 +131,13 @@ class RunningLab implements Lab {
 
   async #listen(): Promise<void> {
     const { host, port } = this.#options;
-    for (const [index, { name }] of this.model.loadBalancers.entries()) {
+    // One that serves neither HTTP nor HTTPS has no frontend, on GKE either.
+    const served = this.model.loadBalancers.filter((one) => one.plainHttp || one.certificates);
+    for (const [index, { name }] of served.entries()) {
       const wanted = port === 0 ? 0 : port + index;
       if (wanted > 65_535) {
         throw new LabError("LISTEN_FAILED", `Ingress ${name}: there is no port ${wanted}`, {
-          fix: `choose a lower --port: ${this.model.loadBalancers.length} Ingresses need one each, from it upwards`,
+          fix: `choose a lower --port: ${served.length} Ingresses need one each, from it upwards`,
         });
       }
       try {

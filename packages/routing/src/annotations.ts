@@ -29,8 +29,10 @@ export type BackendConfigAnnotation =
       readonly ports: ReadonlyMap<string, string>;
     };
 
+export type AppProtocol = "HTTP" | "HTTPS" | "HTTP2";
+
 export type AppProtocolsAnnotation =
-  | { readonly type: "present"; readonly key: string; readonly byPortName: ReadonlyMap<string, string> }
+  | { readonly type: "present"; readonly key: string; readonly byPortName: ReadonlyMap<string, AppProtocol> }
   | { readonly type: "invalid"; readonly key: string; readonly message: string };
 
 /** Reads `cloud.google.com/neg` as ingress-gce does (`pkg/negannotation/negannotation.go`). */
@@ -85,7 +87,7 @@ export function readAppProtocols(service: Service): AppProtocolsAnnotation {
     annotations[ALPHA_APP_PROTOCOLS_ANNOTATION] === undefined
       ? APP_PROTOCOLS_ANNOTATION
       : ALPHA_APP_PROTOCOLS_ANNOTATION;
-  const byPortName = new Map<string, string>();
+  const byPortName = new Map<string, AppProtocol>();
   const text = annotations[key];
   if (text === undefined) return { type: "present", key, byPortName };
   const protocols = parse(text);

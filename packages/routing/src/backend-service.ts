@@ -1,4 +1,5 @@
 import {
+  type AppProtocol,
   BACKEND_CONFIG_ANNOTATION,
   BETA_BACKEND_CONFIG_ANNOTATION,
   NEG_ANNOTATION,
@@ -6,48 +7,66 @@ import {
   readBackendConfigAnnotation,
   readNegAnnotation,
 } from "./annotations.ts";
+import { readBackendConfig } from "./backend-config.ts";
+import type { Cluster } from "./cluster.ts";
 import { type Finding, type FindingCode, finding } from "./finding.ts";
-import { DEFAULT_HEALTH_CHECK } from "./health-check.ts";
-import type { BackendService } from "./model.ts";
+import { applyHealthCheck, checkHealthCheck, newHealthCheck, type Reach } from "./health-check.ts";
+import type { BackendService, BackendServiceId, Face, HealthCheck } from "./model.ts";
 import {
   type BackendConfig,
+  type BackendConfigHealthCheck,
   type IngressBackend,
   nameOf,
   type Service,
   type ServicePort,
 } from "./objects.ts";
-import { type BackendSettings, DEFAULT_SETTINGS, settingsOf } from "./settings.ts";
+import { applySettings, backendSettings, type DeclaredSettings, newSettings } from "./settings.ts";
+import { Uses } from "./uses.ts";
 
 /** A port as an Ingress names it. */
 export type PortReference = NonNullable<IngressBackend["service"]>["port"];
 
+/** Which Service port is wanted, and for whom. */
+export interface WantedBackend {
+  readonly service: Service;
+  readonly port: ServicePort;
+  /** How the Ingress names the port, for GKE's messages. */
+  readonly reference: PortReference;
+  readonly face: Face;
+}
+
 /** A Service port made into a backend service; it stands only if no finding is an error. */
 export interface BuiltBackendService {
+  readonly face: Face;
+  /** As it is when nothing of it is there yet. */
   readonly backendService: BackendService;
+  /** What its BackendConfig says; absent where there is none. */
+  readonly declared?: DeclaredSettings & { readonly healthCheck?: BackendConfigHealthCheck };
+  /** The health check without the BackendConfig's say. */
+  readonly ownHealthCheck: HealthCheck;
   readonly findings: readonly Finding[];
+  readonly uses: Uses;
 }
 
 /**
  * One Service port as the balancer sees it, and what is wrong with it: NEG or Service type first, then the
  * protocol, then the BackendConfig, in the order of ingress-gce (`translator.go` `getServicePort`), which like this
  * one stops at the first error of a port.
- *
- * @param reference how the Ingress names the port, for GKE's messages
- * @param configs the BackendConfigs by `namespace/name`
  */
-export function buildBackendService(
-  service: Service,
-  port: ServicePort,
-  reference: PortReference,
-  configs: ReadonlyMap<string, BackendConfig>,
-): BuiltBackendService {
+export function buildBackendService(wanted: WantedBackend, cluster: Cluster): BuiltBackendService {
+  const { service, port, face } = wanted;
   const findings: Finding[] = [];
-  const neg = checkNeg(service, findings);
-  if (!failed(findings)) checkProtocol(service, port, findings);
-  const settings = failed(findings)
-    ? DEFAULT_SETTINGS
-    : findSettings(service, port, reference, configs, findings);
-  if (neg === "none" && settings.affinity.type !== "NONE") {
+  const uses = new Uses();
+  uses.look(cluster, (one) => one.service(nameOf(service)));
+  const reach = face === "holdfast" ? "neg" : checkNeg(service, face, findings);
+  const protocol = failed(findings) ? "HTTP" : checkProtocol(service, port, findings);
+  const config = failed(findings) ? undefined : findBackendConfig(wanted, cluster, uses, findings);
+  const deployments = uses.look(cluster, (one) => one.deployments(service));
+  const ownHealthCheck = newHealthCheck({ face, reach, port, protocol, deployments });
+  const healthCheck = applyHealthCheck(ownHealthCheck, config?.spec.healthCheck);
+  const declared = config && declare(config, face, healthCheck, findings);
+  const settings = backendSettings(applySettings(newSettings(face), declared, face));
+  if (reach === "instance-group" && settings.affinity.type !== "NONE") {
     report(findings, service, "GKE-N04", {
       message: `${settings.affinity.type} affinity of a ${service.spec.type} Service without NEGs ends at the node; kube-proxy then picks any pod`,
       path: ["metadata", "annotations", NEG_ANNOTATION],
@@ -60,21 +79,46 @@ export function buildBackendService(
     });
   }
   return {
+    face,
     backendService: {
-      id: `${nameOf(service)}:${port.port}`,
+      id: backendServiceId(service, port, face),
       namespace: service.metadata.namespace,
       service: service.metadata.name,
       port: port.port,
       ...(port.name === undefined ? {} : { portName: port.name }),
       targetPort: port.targetPort,
       selector: service.spec.selector,
+      ...(isIpv6Only(service) ? { ipFamily: "IPv6" } : {}),
       ...settings,
-      healthCheck: DEFAULT_HEALTH_CHECK,
-      requestHeaders: [],
-      responseHeaders: [],
+      healthCheck,
     },
+    ...(declared === undefined ? {} : { declared }),
+    ownHealthCheck,
     findings,
+    uses,
   };
+}
+
+function backendServiceId(service: Service, port: ServicePort, face: Face): BackendServiceId {
+  const id = `${nameOf(service)}:${port.port}`;
+  return face === "gce" ? id : `${id}@${face}`;
+}
+
+function isIpv6Only(service: Service): boolean {
+  const { ipFamilies } = service.spec;
+  return ipFamilies !== undefined && !ipFamilies.includes("IPv4");
+}
+
+function declare(
+  config: BackendConfig,
+  face: Face,
+  healthCheck: HealthCheck,
+  findings: Finding[],
+): NonNullable<BuiltBackendService["declared"]> {
+  const { declared, findings: ofConfig } = readBackendConfig(config, face);
+  findings.push(...ofConfig, ...checkHealthCheck(config, healthCheck, face));
+  const own = config.spec.healthCheck;
+  return own === undefined ? declared : { ...declared, healthCheck: own };
 }
 
 function failed(findings: readonly Finding[]): boolean {
@@ -97,8 +141,23 @@ function report(
   );
 }
 
-/** Whether the balancer reaches the Service's pods themselves, or its nodes. */
-function checkNeg(service: Service, findings: Finding[]): "pods" | "none" {
+/**
+ * Whether GKE reaches the Service's pods themselves, or its nodes. The Envoy balancers always reach the pods, and
+ * refuse the same Services nevertheless.
+ */
+function checkNeg(service: Service, face: Face, findings: Finding[]): Reach {
+  const reach = negOf(service, findings);
+  if (face === "gce" && reach === "instance-group") return reach;
+  if (isIpv6Only(service) && !failed(findings)) {
+    report(findings, service, "GKE-N09", {
+      message: "NEG is not supported for ipv6 only service",
+      path: ["spec", "ipFamilies"],
+    });
+  }
+  return "neg";
+}
+
+function negOf(service: Service, findings: Finding[]): Reach {
   const { type, ports } = service.spec;
   const neg = readNegAnnotation(service);
   const path = ["metadata", "annotations", NEG_ANNOTATION];
@@ -106,30 +165,30 @@ function checkNeg(service: Service, findings: Finding[]): "pods" | "none" {
   const wrongType = `service "${nameOf(service)}" is type "${type}", expected "NodePort" or "LoadBalancer" when not using NEGs`;
   switch (neg.type) {
     case "absent":
-      if (reachable) return "none";
+      if (reachable) return "instance-group";
       if (type === "ClusterIP") {
         report(findings, service, "GKE-N07", {
           message: `no ${NEG_ANNOTATION} annotation; a VPC-native GKE cluster adds {"ingress":true} by itself`,
           path,
         });
-        return "pods";
+        return "neg";
       }
       report(findings, service, "GKE-N01", { message: wrongType, path });
-      return "none";
+      return "instance-group";
     case "invalid":
       report(findings, service, reachable ? "GKE-N08" : "GKE-N05", {
         message: reachable ? "NEG annotation is invalid." : `${wrongType} (NEG annotation is invalid.)`,
         path,
       });
-      return "none";
+      return "instance-group";
     case "present":
       break;
   }
   if (!neg.ingress && !reachable) {
     report(findings, service, "GKE-N01", { message: wrongType, path });
-    return "none";
+    return "instance-group";
   }
-  if (!neg.ingress) return "none";
+  if (!neg.ingress) return "instance-group";
   const numbers = new Set(ports.map(({ port }) => port));
   for (const [port, name] of neg.exposedPorts) {
     if (!numbers.has(port)) {
@@ -144,10 +203,10 @@ function checkNeg(service: Service, findings: Finding[]): "pods" | "none" {
       });
     }
   }
-  return "pods";
+  return "neg";
 }
 
-function checkProtocol(service: Service, port: ServicePort, findings: Finding[]): void {
+function checkProtocol(service: Service, port: ServicePort, findings: Finding[]): AppProtocol {
   const protocols = readAppProtocols(service);
   const path = ["metadata", "annotations", protocols.key];
   if (protocols.type === "invalid") {
@@ -156,30 +215,30 @@ function checkProtocol(service: Service, port: ServicePort, findings: Finding[])
       message: `could not parse "service.alpha.kubernetes.io/app-protocols" annotation on service "${nameOf(service)}", err: ${protocols.message}`,
       path,
     });
-    return;
+    return "HTTP";
   }
   const protocol = protocols.byPortName.get(port.name ?? "") ?? "HTTP";
-  if (protocol === "HTTP") return;
+  if (protocol === "HTTP") return protocol;
   report(findings, service, "GKE-S01", {
     message: `port "${port.name ?? ""}" is declared as ${protocol}; it is spoken to in HTTP/1.1 here`,
     path,
   });
+  return protocol;
 }
 
-function findSettings(
-  service: Service,
-  port: ServicePort,
-  reference: PortReference,
-  configs: ReadonlyMap<string, BackendConfig>,
+function findBackendConfig(
+  { service, port, reference }: WantedBackend,
+  cluster: Cluster,
+  uses: Uses,
   findings: Finding[],
-): BackendSettings {
+): BackendConfig | undefined {
   const annotation = readBackendConfigAnnotation(service);
-  if (annotation.type === "absent") return DEFAULT_SETTINGS;
+  if (annotation.type === "absent") return undefined;
   const path = ["metadata", "annotations", annotation.key];
   const refuse = (code: FindingCode, reason: string, fix?: string) => {
     const message = `error getting BackendConfig for port "${portText(reference)}" on service "${nameOf(service)}", err: ${reason}`;
     report(findings, service, code, { message, path, ...(fix === undefined ? {} : { fix }) });
-    return DEFAULT_SETTINGS;
+    return undefined;
   };
   if (annotation.type === "invalid") return refuse("GKE-B02", annotation.message);
   checkBothKeys(service, annotation.key, findings);
@@ -190,20 +249,16 @@ function findSettings(
       message: `the annotation names no BackendConfig for port ${port.name ?? port.port}, so none applies`,
       path,
     });
-    return DEFAULT_SETTINGS;
+    return undefined;
   }
   const { namespace } = service.metadata;
-  const config = configs.get(`${namespace}/${name}`);
-  if (config === undefined) {
-    return refuse(
-      "GKE-B01",
-      "no BackendConfig for service port exists.",
-      `Add a BackendConfig "${name}" to namespace "${namespace}", or correct the name in the annotation.`,
-    );
-  }
-  const { settings, findings: ofConfig } = settingsOf(config);
-  findings.push(...ofConfig);
-  return settings;
+  const config = uses.look(cluster, (one) => one.backendConfig(`${namespace}/${name}`));
+  if (config !== undefined) return config;
+  return refuse(
+    "GKE-B01",
+    "no BackendConfig for service port exists.",
+    `Add a BackendConfig "${name}" to namespace "${namespace}", or correct the name in the annotation.`,
+  );
 }
 
 function checkBothKeys(service: Service, key: string, findings: Finding[]): void {

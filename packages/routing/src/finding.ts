@@ -81,6 +81,23 @@ export const FINDINGS = {
     meaning: "Only the beta backend-config annotation is there; it works still.",
     fix: "Rename it to `cloud.google.com/backend-config`.",
   },
+  "GKE-B08": {
+    severity: "error",
+    meaning: "`logging.sampleRate` is outside 0.0 to 1.0.",
+    fix: "Write a number from 0.0 to 1.0.",
+  },
+  "GKE-B09": {
+    severity: "info",
+    meaning:
+      "The BackendConfig uses something that only Google's network has (`iap`, `cdn`, `securityPolicy`, `logging`).",
+    fix: "None needed; it works on GKE.",
+  },
+  "GKE-B10": {
+    severity: "warning",
+    meaning:
+      "The BackendConfig has a field that its version doesn't know; Kubernetes drops it without a word.",
+    fix: "Correct its name or its place, or remove it.",
+  },
   "GKE-C01": {
     severity: "warning",
     meaning: "The Ingress is of a class that GKE ignores.",
@@ -113,6 +130,48 @@ export const FINDINGS = {
     severity: "error",
     meaning: "`drainingTimeoutSec` is outside 0 to 3600.",
     fix: "Write at most 3600.",
+  },
+  "GKE-H02": {
+    severity: "error",
+    meaning:
+      "`healthCheck.type` is none that a BackendConfig takes; `TCP` is taken in class `holdfast` only.",
+    fix: "Write `HTTP`, `HTTPS` or `HTTP2`.",
+  },
+  "GKE-H03": {
+    severity: "error",
+    meaning:
+      "A value of `healthCheck` is out of its bounds, or `timeoutSec` is above `checkIntervalSec` (both are 15 unless set or adopted from a readiness probe).",
+    fix: "Write values within the bounds, and both `timeoutSec` and `checkIntervalSec`.",
+  },
+  "GKE-L01": {
+    severity: "warning",
+    meaning: "A Secret that an Ingress names for TLS is not there.",
+    fix: "Add the Secret to the Ingress's namespace, or correct the name.",
+  },
+  "GKE-L02": {
+    severity: "warning",
+    meaning: "None of the Secrets that an Ingress names for TLS is there: it is served over plain HTTP only.",
+    fix: "Add a Secret of type `kubernetes.io/tls` to the Ingress's namespace.",
+  },
+  "GKE-L03": {
+    severity: "error",
+    meaning: "A Secret for TLS holds no certificate and key in PEM that belong together.",
+    fix: "Make it anew: `kubectl create secret tls NAME --cert=FILE --key=FILE`.",
+  },
+  "GKE-L04": {
+    severity: "info",
+    meaning: "The Ingress names a certificate or settings that live in Google Cloud.",
+    fix: "None needed; it works on GKE. For HTTPS here, name a Secret in `spec.tls`.",
+  },
+  "GKE-L05": {
+    severity: "error",
+    meaning: "An Ingress of class `gce-internal` can't serve both HTTP and HTTPS.",
+    fix: 'Set the annotation `kubernetes.io/ingress.allow-http: "false"`, or remove `spec.tls`.',
+  },
+  "GKE-L06": {
+    severity: "warning",
+    meaning: "Plain HTTP is not allowed and there is no certificate, so nothing is listened on.",
+    fix: "Name a Secret in `spec.tls`, or remove `kubernetes.io/ingress.allow-http`.",
   },
   "GKE-N01": {
     severity: "error",
@@ -151,6 +210,11 @@ export const FINDINGS = {
     meaning:
       "The NEG annotation of a NodePort or LoadBalancer Service is invalid: it is served through the nodes.",
     fix: "Write `cloud.google.com/neg: '{\"ingress\": true}'`.",
+  },
+  "GKE-N09": {
+    severity: "error",
+    meaning: "A Service with IPv6 addresses only can have no NEG.",
+    fix: "Give the Service IPv4 too, or use class `holdfast`.",
   },
   "GKE-P01": {
     severity: "warning",
@@ -192,10 +256,26 @@ export const FINDINGS = {
     meaning: "A backend is not a Service.",
     fix: "Write `service` with `name` and `port`.",
   },
+  "GKE-R01": {
+    severity: "error",
+    meaning:
+      "A custom header can't be sent: its name or value is invalid, it is one that the balancer itself sets, or there are too many.",
+    fix: "Write `Name:value`, at most 50 of a kind, and none that frames a message or belongs to a connection.",
+  },
+  "GKE-R02": {
+    severity: "warning",
+    meaning: "A custom header uses a variable of Google's network, which is empty here.",
+    fix: "None needed if the pods can do without.",
+  },
   "GKE-S01": {
     severity: "info",
     meaning: "The Service's port speaks HTTPS or HTTP2; Holdfast speaks HTTP/1.1 to it.",
     fix: "Use `HTTP` where WebSockets are served: they don't work over HTTP2 on GKE either.",
+  },
+  "GKE-S02": {
+    severity: "error",
+    meaning: "A BackendConfig enables both `iap` and `cdn`.",
+    fix: "Enable one of them.",
   },
   "GKE-S05": {
     severity: "error",
@@ -206,6 +286,21 @@ export const FINDINGS = {
     severity: "error",
     meaning: "`timeoutSec` is outside 1 to 2147483647.",
     fix: "Write a number of seconds; WebSockets live no longer than it.",
+  },
+  "HF-A01": {
+    severity: "warning",
+    meaning: "An Ingress has an annotation `holdfast.dev/…` that doesn't exist.",
+    fix: "Correct its name, or remove it.",
+  },
+  "HF-A02": {
+    severity: "error",
+    meaning: "The value of an annotation `holdfast.dev/…` is none that it takes.",
+    fix: "Write a value from the table in docs/manifests.md.",
+  },
+  "HF-A03": {
+    severity: "warning",
+    meaning: "An annotation `holdfast.dev/…` has no effect here.",
+    fix: "Remove it, or use class `holdfast` (for `cookie-…`, affinity `cookie`).",
   },
 } as const satisfies Record<
   string,

@@ -2,6 +2,7 @@ export type { Pod, PodPort } from "./endpoints.ts";
 export { endpointsOf } from "./endpoints.ts";
 export type { Finding, FindingCode, Severity } from "./finding.ts";
 export { FINDINGS, printable } from "./finding.ts";
+export { HOLDFAST_ANNOTATIONS } from "./holdfast-annotations.ts";
 export type { Mend } from "./mend.ts";
 export { mend } from "./mend.ts";
 export type {

@@ -14,7 +14,10 @@ export interface LoadBalancer {
   readonly name: string;
   readonly face: Face;
   readonly urlMap: UrlMap;
-  /** Whether plain HTTP is served (`kubernetes.io/ingress.allow-http`). */
+  /**
+   * Whether plain HTTP is served (`kubernetes.io/ingress.allow-http`). If it isn't, and there is no certificate
+   * either, the load balancer has no frontend at all.
+   */
   readonly plainHttp: boolean;
   /** Absent: no HTTPS. Never empty; the first one is shown to clients that name no host, or an unknown one. */
   readonly certificates?: readonly Certificate[];
@@ -42,10 +45,12 @@ export interface UrlMap {
   readonly hosts: readonly HostRule[];
   /** Serves what no host rule matches, and what no path of a matched host matches. Absent: GKE's 404 body. */
   readonly defaultBackend?: BackendServiceId;
+  /** Whether `*` of a wildcard host stands for exactly one label, as in Kubernetes. Absent: for any number, as on GKE. */
+  readonly oneLabelWildcards?: true;
 }
 
 export interface HostRule {
-  /** Lower case: a name, `*.example.com` (any number of labels, as GCE has it), or `*`. */
+  /** Lower case: a name, `*.example.com`, or `*`. */
   readonly host: string;
   readonly paths: readonly PathRule[];
 }
@@ -56,10 +61,13 @@ export interface PathRule {
   readonly backend: BackendServiceId;
 }
 
-/** `namespace/service:port` with the port's number. */
+/**
+ * `namespace/service:port` with the port's number, followed by `@` and the face unless that is `gce`: as on GKE, load
+ * balancers of different kinds have backend services of their own, with settings of their own.
+ */
 export type BackendServiceId = string;
 
-/** One Service port as the balancer sees it. Shared by every Ingress that routes to it. */
+/** One Service port as the balancer sees it. Shared by every Ingress of a face that routes to it. */
 export interface BackendService {
   readonly id: BackendServiceId;
   readonly namespace: string;
@@ -69,6 +77,8 @@ export interface BackendService {
   readonly portName?: string;
   readonly targetPort: number | string;
   readonly selector: Readonly<Record<string, string>>;
+  /** Which of its pods' addresses are used; absent: IPv4. */
+  readonly ipFamily?: "IPv6";
   readonly affinity: Affinity;
   /** Seconds until a response must be complete, and the longest life of a WebSocket. GKE's default is 30. */
   readonly timeoutSec: number;

@@ -32,4 +32,20 @@ describe("expandPath", () => {
   ])("refuses %s %j", (pathType, path, message) => {
     expect(expandPath(pathType, path)).toEqual({ ok: false, message });
   });
+
+  it.each([
+    [specific, "/foo", ["/foo", "/foo/*"]],
+    [specific, "/foo/", ["/foo", "/foo/*"]],
+    [undefined, "/", ["/*"]],
+    [undefined, "", ["/*"]],
+    [undefined, "/foo/*", ["/foo/*"]],
+    ["Prefix", "/foo", ["/foo", "/foo/*"]],
+    ["Exact", "/foo", ["/foo"]],
+  ])("takes %s %s for a prefix in class holdfast unless it is exact: %j", (pathType, path, paths) => {
+    expect(expandPath(pathType, path, "holdfast")).toEqual({ ok: true, paths });
+  });
+
+  it.each(["test", "/a*", "/*/a"])("refuses %s in class holdfast too", (path) => {
+    expect(expandPath(undefined, path, "holdfast")).toMatchObject({ ok: false });
+  });
 });

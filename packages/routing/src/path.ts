@@ -1,20 +1,26 @@
-/** The URL-map paths that an Ingress path stands for, or why GKE can make none. */
+import type { Face } from "./model.ts";
+
+/** The URL-map paths that an Ingress path stands for, or why there are none. */
 export type ExpandedPath =
   | { readonly ok: true; readonly paths: readonly string[] }
   | { readonly ok: false; readonly message: string };
 
 /**
  * Ingress path to URL-map paths, with GKE's error texts (ingress-gce `pkg/controller/translator/translator.go`
- * `validateAndGetPaths`). No pathType means `ImplementationSpecific`: the path is taken as it is, so `/foo` matches
- * `/foo` alone and only `/foo/*` matches what is below. What the Compute API or Kubernetes itself refuses is
- * refused here too.
+ * `validateAndGetPaths`). No pathType means `ImplementationSpecific`. GKE takes such a path as it is, so `/foo` matches
+ * `/foo` alone and only `/foo/*` matches what is below; in face `holdfast` one that ends in no `/*` is a `Prefix`. What
+ * the Compute API or Kubernetes itself refuses is refused here too.
  */
-export function expandPath(pathType: string | undefined, path: string | undefined): ExpandedPath {
+export function expandPath(
+  pathType: string | undefined,
+  path: string | undefined,
+  face: Face = "gce",
+): ExpandedPath {
   const text = path ?? "";
   switch (pathType) {
     case undefined:
     case "ImplementationSpecific":
-      return implementationSpecific(text);
+      return implementationSpecific(text, face);
     case "Exact":
       return checked("exact", text) ?? { ok: true, paths: [text] };
     case "Prefix":
@@ -24,7 +30,7 @@ export function expandPath(pathType: string | undefined, path: string | undefine
   }
 }
 
-function implementationSpecific(path: string): ExpandedPath {
+function implementationSpecific(path: string, face: Face): ExpandedPath {
   if (path === "") return { ok: true, paths: ["/*"] };
   if (!path.startsWith("/")) return notAbsolute(path);
   const star = path.indexOf("*");
@@ -34,7 +40,7 @@ function implementationSpecific(path: string): ExpandedPath {
       message: `invalid path ${path}: the only place a * is allowed is at the end following a /`,
     };
   }
-  return { ok: true, paths: [path] };
+  return { ok: true, paths: face === "holdfast" && star === -1 ? prefixPaths(path) : [path] };
 }
 
 function checked(type: "exact" | "prefix", path: string): ExpandedPath | undefined {

@@ -1,108 +1,79 @@
-import { type Finding, finding } from "./finding.ts";
-import type { Affinity, BackendService } from "./model.ts";
-import type { BackendConfig } from "./objects.ts";
-import { nameOf } from "./objects.ts";
-
-/** What a BackendConfig decides of a backend service. */
-export type BackendSettings = Pick<
-  BackendService,
-  "affinity" | "timeoutSec" | "drainingTimeoutSec" | "backendConfig"
->;
-
-/** Without a BackendConfig: no affinity, GCE's default timeout of 30 s, no draining. */
-export const DEFAULT_SETTINGS: BackendSettings = {
-  affinity: { type: "NONE" },
-  timeoutSec: 30,
-  drainingTimeoutSec: 0,
-};
-
-const MAX_TTL_SEC = 86_400;
-/** The Compute API's bound for `timeoutSec`. */
-const MAX_TIMEOUT_SEC = 2_147_483_647;
-const MAX_DRAINING_SEC = 3_600;
-/** A cookie that ends sooner than this is likely to end within a session. */
-const SHORT_TTL_SEC = 3_600;
+import type { Affinity, BackendService, Face, HeaderField } from "./model.ts";
 
 /**
- * Settings and findings of one BackendConfig. The affinity texts are those of ingress-gce
- * `pkg/backendconfig/validation.go`; timeouts are checked by the Compute API only, whose bounds these are.
+ * What a BackendConfig says outright of a backend service, apart from its health check. On GKE what it leaves out is
+ * left as it is (ingress-gce `pkg/backends/features`), so the difference between "not said" and a default matters.
  */
-export function settingsOf(config: BackendConfig): {
-  readonly settings: BackendSettings;
-  readonly findings: readonly Finding[];
-} {
-  const findings: Finding[] = [];
-  const object = `BackendConfig ${nameOf(config)}`;
-  const { sessionAffinity, timeoutSec, connectionDraining } = config.spec;
-  const report = (code: Finding["code"], path: readonly string[], message: string) => {
-    findings.push(finding(code, { object, message, at: config.source.locate(["spec", ...path]) }));
-  };
-  const refuse = (code: Finding["code"], path: readonly string[], why: string) =>
-    report(code, path, `${object} is not valid: ${why}`);
+export interface DeclaredSettings {
+  /** Name of the BackendConfig. */
+  readonly name: string;
+  /** `affinityType` may be empty, which is none. */
+  readonly sessionAffinity?: { readonly affinityType: string; readonly ttlSec?: number };
+  readonly timeoutSec?: number;
+  readonly drainingTimeoutSec?: number;
+  readonly requestHeaders?: readonly HeaderField[];
+  /** The one setting that is set back when it is not said. */
+  readonly responseHeaders: readonly HeaderField[];
+}
 
-  const type = sessionAffinity?.affinityType ?? "";
-  const ttlSec = sessionAffinity?.affinityCookieTtlSec;
-  const typePath = ["sessionAffinity", "affinityType"];
-  const ttlPath = ["sessionAffinity", "affinityCookieTtlSec"];
-  if (!["", "NONE", "CLIENT_IP", "GENERATED_COOKIE"].includes(type)) {
-    refuse(
-      "GKE-A01",
-      typePath,
-      `unsupported AffinityType: ${type}, should be one of NONE, CLIENT_IP, or GENERATED_COOKIE`,
-    );
-  }
-  if (ttlSec !== undefined) {
-    if (ttlSec < 0 || ttlSec > MAX_TTL_SEC) {
-      refuse(
-        "GKE-A02",
-        ttlPath,
-        `unsupported AffinityCookieTtlSec: ${ttlSec}, should be between 0 and ${MAX_TTL_SEC}`,
-      );
-    } else if (type !== "GENERATED_COOKIE") {
-      report("GKE-A04", ttlPath, `affinityCookieTtlSec has no effect with affinityType "${type}"`);
-    } else if (ttlSec > 0 && ttlSec < SHORT_TTL_SEC) {
-      report(
-        "GKE-A03",
-        ttlPath,
-        `the affinity cookie expires ${ttlSec} s after the first answer and is not renewed: a client may move to another pod in mid-session`,
-      );
-    }
-  }
-  if (timeoutSec !== undefined && (timeoutSec < 0 || timeoutSec > MAX_TIMEOUT_SEC)) {
-    refuse(
-      "GKE-T05",
-      ["timeoutSec"],
-      `timeoutSec is ${timeoutSec}, should be between 1 and ${MAX_TIMEOUT_SEC}`,
-    );
-  }
-  const drainingSec = connectionDraining?.drainingTimeoutSec ?? DEFAULT_SETTINGS.drainingTimeoutSec;
-  if (drainingSec < 0 || drainingSec > MAX_DRAINING_SEC) {
-    refuse(
-      "GKE-D01",
-      ["connectionDraining", "drainingTimeoutSec"],
-      `drainingTimeoutSec is ${drainingSec}, should be between 0 and ${MAX_DRAINING_SEC}`,
-    );
-  }
-  if (config.apiVersion !== "cloud.google.com/v1") {
-    findings.push(
-      finding("GKE-C05", {
-        object,
-        message: `apiVersion ${config.apiVersion} is an old one`,
-        fix: "Write `cloud.google.com/v1`; the fields are the same.",
-        at: config.source.locate(["apiVersion"]),
-      }),
-    );
-  }
+/** The settings of a backend service at one moment, as the Compute API would show them. */
+export interface LiveSettings {
+  readonly affinityType: string;
+  /** Stays when the affinity is changed to a type that has no use for it. */
+  readonly ttlSec: number;
+  readonly timeoutSec: number;
+  readonly drainingTimeoutSec: number;
+  readonly requestHeaders: readonly HeaderField[];
+  readonly responseHeaders: readonly HeaderField[];
+  readonly backendConfig?: string;
+}
+
+/** What settings mean for a backend service. */
+export type BackendSettings = Pick<
+  BackendService,
+  "affinity" | "timeoutSec" | "drainingTimeoutSec" | "requestHeaders" | "responseHeaders" | "backendConfig"
+>;
+
+const GKE: LiveSettings = {
+  affinityType: "NONE",
+  ttlSec: 0,
+  timeoutSec: 30,
+  drainingTimeoutSec: 0,
+  requestHeaders: [],
+  responseHeaders: [],
+};
+
+/**
+ * A backend service that has just been made. On GKE: no affinity, GCE's timeout of 30 s, no draining. In face
+ * `holdfast` a long answer has five minutes, and connections have half a minute to end by themselves.
+ */
+export function newSettings(face: Face): LiveSettings {
+  return face === "holdfast" ? { ...GKE, timeoutSec: 300, drainingTimeoutSec: 30 } : GKE;
+}
+
+/** The settings after one sync: what is said overwrites what was, and without a BackendConfig nothing is touched. */
+export function applySettings(
+  live: LiveSettings,
+  declared: DeclaredSettings | undefined,
+  face: Face,
+): LiveSettings {
+  if (declared === undefined) return live;
+  const { sessionAffinity, timeoutSec, drainingTimeoutSec, requestHeaders, responseHeaders } = declared;
   return {
-    settings: {
-      affinity: affinityOf(type, ttlSec ?? 0),
-      // The Compute API takes 0 for "not set".
-      timeoutSec: timeoutSec || DEFAULT_SETTINGS.timeoutSec,
-      drainingTimeoutSec: drainingSec,
-      backendConfig: config.metadata.name,
-    },
-    findings,
+    affinityType: sessionAffinity === undefined ? live.affinityType : sessionAffinity.affinityType,
+    ttlSec: sessionAffinity?.ttlSec ?? live.ttlSec,
+    // The Compute API takes 0 for "not set".
+    timeoutSec: timeoutSec === 0 ? newSettings(face).timeoutSec : (timeoutSec ?? live.timeoutSec),
+    drainingTimeoutSec: drainingTimeoutSec ?? live.drainingTimeoutSec,
+    requestHeaders: requestHeaders ?? live.requestHeaders,
+    responseHeaders,
+    backendConfig: declared.name,
   };
+}
+
+export function backendSettings(live: LiveSettings): BackendSettings {
+  const { affinityType, ttlSec, ...rest } = live;
+  return { affinity: affinityOf(affinityType, ttlSec), ...rest };
 }
 
 function affinityOf(type: string, ttlSec: number): Affinity {

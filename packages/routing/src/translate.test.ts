@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { backendConfig, ingress, service, to } from "../test/objects.ts";
-import { type KubernetesObject, nameOf } from "./objects.ts";
+import { type IngressRule, type KubernetesObject, nameOf, type Service } from "./objects.ts";
 import { translate } from "./translate.ts";
 
 const GA = "cloud.google.com/backend-config";
@@ -274,4 +274,127 @@ it("translates ten thousand Services behind one Ingress", () => {
   const { model, findings } = translate([...names.map((name) => service(name)), ingress({ rules })]);
   expect(findings).toEqual([]);
   expect(model.backendServices.size).toBe(10_000);
+});
+
+describe("an Ingress of class holdfast", () => {
+  const HOLDFAST = { "kubernetes.io/ingress.class": "holdfast" };
+  const only = (rules: IngressRule[]) => {
+    const { model, findings } = translate([
+      service("web", {}, {}),
+      service("api", {}, {}),
+      ingress({ rules }, HOLDFAST),
+    ]);
+    return { hosts: model.loadBalancers[0]?.urlMap.hosts, codes: findings.map(({ code }) => code) };
+  };
+  const path = (text: string, pathType: string, name = "web") => ({
+    path: text,
+    pathType,
+    backend: to(name),
+  });
+
+  it.each(["ClusterIP", "NodePort", "LoadBalancer"] as const)(
+    "is served by a Service of type %s without NEG annotation, or with a broken one",
+    (type) => {
+      for (const annotations of [
+        {},
+        { [NEG]: "broken" },
+        { [NEG]: '{"exposed_ports":{"80":{"name":"n"}}}' },
+      ]) {
+        const { model, findings } = translate([
+          service("web", { type }, annotations),
+          ingress({ defaultBackend: to("web") }, HOLDFAST),
+        ]);
+        expect(findings).toEqual([]);
+        expect([...model.backendServices.keys()]).toEqual(["default/web:80@holdfast"]);
+      }
+    },
+  );
+
+  it("is refused for a BackendConfig that is missing or invalid, like any other", () => {
+    const web = service("web", {}, { [GA]: '{"default":"a"}' });
+    const site = ingress({ defaultBackend: to("web") }, HOLDFAST);
+    expect(errors([web, site])).toHaveLength(1);
+    expect(
+      errors([web, site, backendConfig("a", { sessionAffinity: { affinityType: "cookie" } })]),
+    ).toHaveLength(1);
+  });
+
+  it("adds up the rules of one host", () => {
+    const host = "a.example.com";
+    expect(
+      only([
+        { host, paths: [path("/a", "Exact")] },
+        { host: "b.example.com", paths: [path("/b", "Exact")] },
+        { host, paths: [path("/c", "Exact")] },
+      ]),
+    ).toMatchObject({
+      hosts: [{ host, paths: [{ path: "/a" }, { path: "/c" }] }, { host: "b.example.com" }],
+      codes: [],
+    });
+  });
+
+  it.each([
+    [[path("/a", "Exact"), path("/a", "Prefix", "api")]],
+    [[path("/a", "Prefix", "api"), path("/a", "Exact")]],
+  ])("gives an exact path to its own Service, and what is below to the prefix's", (paths) => {
+    const { hosts, codes } = only([{ paths }]);
+    expect(Object.fromEntries(hosts?.[0]?.paths.map((one) => [one.path, one.backend]) ?? [])).toEqual({
+      "/a": "default/web:80@holdfast",
+      "/a/*": "default/api:80@holdfast",
+    });
+    expect(codes).toEqual([]);
+  });
+
+  it("warns of a path that comes twice", () => {
+    expect(only([{ paths: [path("/a", "Exact"), path("/a", "Exact", "api")] }]).codes).toEqual(["GKE-P04"]);
+  });
+
+  it("has backend services apart from those of GKE's classes, for their settings differ", () => {
+    const site = ingress({ defaultBackend: to("web") }, HOLDFAST);
+    const google = {
+      ...ingress({ defaultBackend: to("web") }),
+      metadata: { ...site.metadata, name: "google", annotations: {} },
+    };
+    const { model } = translate([service("web"), site, google]);
+    expect([...model.backendServices.values()]).toMatchObject([
+      { id: "default/web:80@holdfast", timeoutSec: 300, drainingTimeoutSec: 30 },
+      { id: "default/web:80", timeoutSec: 30, drainingTimeoutSec: 0 },
+    ]);
+  });
+});
+
+describe("a Service with IPv6 alone", () => {
+  const web = service("web", { ipFamilies: ["IPv6"] });
+  it("is refused on GKE in its words", () => {
+    expect(errors([web, ingress({ defaultBackend: to("web") })])).toEqual([
+      "NEG is not supported for ipv6 only service",
+    ]);
+  });
+
+  it("is served in class holdfast by its IPv6 endpoints, and one with both by IPv4", () => {
+    const holdfast = { "kubernetes.io/ingress.class": "holdfast" };
+    const family = (one: Service) =>
+      [
+        ...translate([one, ingress({ defaultBackend: to("web") }, holdfast)]).model.backendServices.values(),
+      ][0]?.ipFamily;
+    expect(family(web)).toBe("IPv6");
+    expect(family(service("web", { ipFamilies: ["IPv6", "IPv4"] }))).toBeUndefined();
+  });
+});
+
+it("forces NEGs in the Envoy classes, after the Service's type was refused", () => {
+  const internal = { "kubernetes.io/ingress.class": "gce-internal" };
+  const sticky = { sessionAffinity: { affinityType: "CLIENT_IP" } };
+  const config = backendConfig("a", sticky);
+  const through = (type: "NodePort" | "ClusterIP", annotations: Record<string, string>) =>
+    translate([
+      service("web", { type }, { ...annotations, [GA]: '{"default":"a"}' }),
+      config,
+      ingress({ defaultBackend: to("web") }, internal),
+    ]);
+  expect(through("NodePort", {}).findings.map(({ code }) => code)).toEqual(["GKE-C06"]);
+  expect(through("NodePort", {}).model.backendServices.get("default/web:80@gce-envoy")).toMatchObject({
+    healthCheck: { intervalSec: 15 },
+  });
+  expect(through("ClusterIP", { [NEG]: "{}" }).model.loadBalancers).toEqual([]);
 });

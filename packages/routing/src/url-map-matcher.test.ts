@@ -110,6 +110,23 @@ describe("hosts", () => {
     expect(matcher.match(host, "/")).toBe(backend);
   });
 
+  it.each([
+    ["a.example.com", "wildcard"],
+    ["A.Example.com:8080", "wildcard"],
+    ["a.b.example.com", "any"],
+    ["example.com", "any"],
+    [".example.com", "any"],
+    ["a.deep.example.com", "deep"],
+    ["a.b.deep.example.com", "any"],
+  ])("takes a star for one label where the URL map says so: %s goes to %s", (host, backend) => {
+    const rule = (name: string, to: string) => ({ host: name, paths: [{ path: "/*", backend: to }] });
+    const oneLabel = new UrlMapMatcher({
+      hosts: [rule("*.example.com", "wildcard"), rule("*.deep.example.com", "deep"), rule("*", "any")],
+      oneLabelWildcards: true,
+    });
+    expect(oneLabel.match(host, "/")).toBe(backend);
+  });
+
   it("gives a path that a matched host lacks to the default backend, not to another host", () => {
     expect(matcher.match("b.example.com", "/b")).toBe("b");
     expect(matcher.match("b.example.com", "/")).toBe("default");

@@ -7,9 +7,10 @@ const MAX_HOST_LENGTH = 253;
  * A URL map compiled for requests. What a match costs depends on the request's own labels and path segments, never
  * on how many hosts and paths there are.
  *
- * An exact host counts before a wildcard, a longer wildcard before a shorter, `*` last. Within the host an exact
- * path counts before a prefix, a longer prefix before a shorter. A path that the host doesn't have goes to the URL
- * map's default backend, not to another host's rules (GCE: the path matcher's default service).
+ * An exact host counts before a wildcard, a longer wildcard before a shorter, `*` last. The star of a wildcard stands
+ * for any number of labels, or for one where the URL map says so. Within the host an exact path counts before a
+ * prefix, a longer prefix before a shorter. A path that the host doesn't have goes to the URL map's default backend,
+ * not to another host's rules (GCE: the path matcher's default service).
  */
 export class UrlMapMatcher {
   readonly #hosts = new Map<string, PathMatcher>();
@@ -17,6 +18,7 @@ export class UrlMapMatcher {
   readonly #wildcards = new Map<string, PathMatcher>();
   readonly #anyHost: PathMatcher | undefined;
   readonly #defaultBackend: BackendServiceId | undefined;
+  readonly #oneLabel: boolean;
 
   constructor(urlMap: UrlMap) {
     let anyHost: PathMatcher | undefined;
@@ -29,6 +31,7 @@ export class UrlMapMatcher {
     }
     this.#anyHost = anyHost;
     this.#defaultBackend = urlMap.defaultBackend;
+    this.#oneLabel = urlMap.oneLabelWildcards === true;
   }
 
   /**
@@ -50,6 +53,7 @@ export class UrlMapMatcher {
       for (let dot = name.indexOf(".", 1); dot !== -1; dot = name.indexOf(".", dot + 1)) {
         const wildcard = this.#wildcards.get(name.slice(dot));
         if (wildcard !== undefined) return wildcard;
+        if (this.#oneLabel) break;
       }
     }
     return this.#anyHost;

@@ -1,6 +1,6 @@
 import { type Finding, type FindingCode, finding } from "./finding.ts";
-import type { BackendServiceId, HostRule, PathRule, UrlMap } from "./model.ts";
-import { type Ingress, type IngressBackend, nameOf } from "./objects.ts";
+import type { BackendServiceId, Face, HostRule, PathRule, UrlMap } from "./model.ts";
+import { type Ingress, type IngressBackend, type IngressPath, nameOf } from "./objects.ts";
 import { expandPath } from "./path.ts";
 
 type Path = readonly (string | number)[];
@@ -14,76 +14,117 @@ export type ResolveBackend = (
 /**
  * The URL map of one Ingress, as ingress-gce builds it (`translator.go` `TranslateIngress`, `gceurlmap.go`): a host
  * that comes again replaces the earlier one and takes its place at the end; of a path that comes again within a
- * host, the last one stays. Goes on after an error, so that all of them are reported.
+ * host, the last one stays. In face `holdfast` a host that comes again adds its paths, as Kubernetes has it, and an
+ * exact path counts before the same one of a prefix. Goes on after an error, so that all of them are reported.
  */
 export function buildUrlMap(
   ingress: Ingress,
+  face: Face,
   resolve: ResolveBackend,
 ): { readonly urlMap: UrlMap; readonly findings: readonly Finding[] } {
-  const findings: Finding[] = [];
-  const object = `Ingress ${nameOf(ingress)}`;
-  const report = (code: FindingCode, path: Path, message: string) => {
-    findings.push(finding(code, { object, message, at: ingress.source.locate(path) }));
-  };
-  const resolveAny = (backend: IngressBackend, path: Path) => {
-    if (backend.service !== undefined) return resolve(backend.service, [...path, "service"]);
-    report("GKE-P10", path, "Ingress Backend is not a service");
-    return undefined;
-  };
+  const builder = new UrlMapBuilder(ingress, face, resolve);
+  return { urlMap: builder.build(), findings: builder.findings };
+}
 
-  const hosts = new Map<string, HostRule>();
-  for (const [index, rule] of ingress.spec.rules.entries()) {
-    const at = ["spec", "rules", index];
-    if (rule.paths === undefined) {
-      report("GKE-P05", at, `the rule for host "${rule.host ?? ""}" has no http, so it is passed over`);
-      continue;
-    }
-    const paths = new Map<string, BackendServiceId>();
-    for (const [pathIndex, { path, pathType, backend }] of rule.paths.entries()) {
-      const pathAt = [...at, "http", "paths", pathIndex];
-      const id = resolveAny(backend, [...pathAt, "backend"]);
-      const expanded = expandPath(pathType, path);
-      if (!expanded.ok) {
-        report("GKE-P03", [...pathAt, pathTypeIsUnknown(pathType) ? "pathType" : "path"], expanded.message);
-        continue;
-      }
-      if (isTrap(pathType, path)) {
-        report("GKE-P01", [...pathAt, "path"], `path ${path} matches "${path}" alone and nothing below it`);
-      }
-      if (id === undefined) continue;
-      for (const one of expanded.paths) {
-        const earlier = paths.get(one);
-        if (earlier !== undefined && earlier !== id) {
-          report("GKE-P04", [...pathAt, "path"], `path ${one} occurs twice; ${id} replaces ${earlier}`);
-        }
-        paths.delete(one);
-        paths.set(one, id);
-      }
-    }
-    const host = (rule.host ?? "").toLowerCase() || "*";
-    if (hosts.delete(host)) {
-      report(
-        "GKE-P04",
-        at,
-        `host ${host} occurs twice; this rule replaces the earlier one with all its paths`,
-      );
-    }
-    if (host.startsWith("*.")) {
-      report(
-        "GKE-P06",
-        [...at, "host"],
-        `host ${host} matches any number of labels, such as a.b${host.slice(1)}`,
-      );
-    }
-    hosts.set(host, { host, paths: Array.from(paths, ([path, backend]): PathRule => ({ path, backend })) });
+interface Target {
+  readonly id: BackendServiceId;
+  readonly exact: boolean;
+}
+
+class UrlMapBuilder {
+  readonly findings: Finding[] = [];
+  readonly #ingress: Ingress;
+  readonly #face: Face;
+  readonly #resolve: ResolveBackend;
+  readonly #hosts = new Map<string, Map<string, Target>>();
+
+  constructor(ingress: Ingress, face: Face, resolve: ResolveBackend) {
+    this.#ingress = ingress;
+    this.#face = face;
+    this.#resolve = resolve;
   }
 
-  const { defaultBackend } = ingress.spec;
-  const byDefault = defaultBackend && resolveAny(defaultBackend, ["spec", "defaultBackend"]);
-  return {
-    urlMap: { hosts: [...hosts.values()], ...(byDefault === undefined ? {} : { defaultBackend: byDefault }) },
-    findings,
-  };
+  build(): UrlMap {
+    const { rules, defaultBackend } = this.#ingress.spec;
+    for (const [index, rule] of rules.entries()) {
+      const at = ["spec", "rules", index];
+      if (rule.paths === undefined) {
+        this.#report(
+          "GKE-P05",
+          at,
+          `the rule for host "${rule.host ?? ""}" has no http, so it is passed over`,
+        );
+        continue;
+      }
+      this.#addRule((rule.host ?? "").toLowerCase() || "*", rule.paths, at);
+    }
+    const byDefault = defaultBackend && this.#backend(defaultBackend, ["spec", "defaultBackend"]);
+    const hosts = Array.from(
+      this.#hosts,
+      ([host, paths]): HostRule => ({
+        host,
+        paths: Array.from(paths, ([path, { id }]): PathRule => ({ path, backend: id })),
+      }),
+    );
+    return {
+      hosts,
+      ...(byDefault === undefined ? {} : { defaultBackend: byDefault }),
+      ...(this.#face === "holdfast" ? { oneLabelWildcards: true } : {}),
+    };
+  }
+
+  #addRule(host: string, paths: readonly IngressPath[], at: Path): void {
+    const holdfast = this.#face === "holdfast";
+    const earlier = this.#hosts.get(host);
+    const targets = (holdfast ? earlier : undefined) ?? new Map<string, Target>();
+    for (const [index, path] of paths.entries())
+      this.#addPath(targets, path, [...at, "http", "paths", index]);
+    if (earlier !== undefined && !holdfast) {
+      const message = `host ${host} occurs twice; this rule replaces the earlier one with all its paths`;
+      this.#report("GKE-P04", at, message);
+      this.#hosts.delete(host);
+    }
+    if (host.startsWith("*.") && !holdfast) {
+      const message = `host ${host} matches any number of labels, such as a.b${host.slice(1)}`;
+      this.#report("GKE-P06", [...at, "host"], message);
+    }
+    this.#hosts.set(host, targets);
+  }
+
+  #addPath(targets: Map<string, Target>, { path, pathType, backend }: IngressPath, at: Path): void {
+    const id = this.#backend(backend, [...at, "backend"]);
+    const expanded = expandPath(pathType, path, this.#face);
+    if (!expanded.ok) {
+      this.#report("GKE-P03", [...at, pathTypeIsUnknown(pathType) ? "pathType" : "path"], expanded.message);
+      return;
+    }
+    if (this.#face !== "holdfast" && isTrap(pathType, path)) {
+      this.#report("GKE-P01", [...at, "path"], `path ${path} matches "${path}" alone and nothing below it`);
+    }
+    if (id === undefined) return;
+    const exact = this.#face === "holdfast" && pathType === "Exact";
+    for (const one of expanded.paths) {
+      const earlier = targets.get(one);
+      if (earlier !== undefined && earlier.exact !== exact) {
+        if (earlier.exact) continue;
+      } else if (earlier !== undefined && earlier.id !== id) {
+        this.#report("GKE-P04", [...at, "path"], `path ${one} occurs twice; ${id} replaces ${earlier.id}`);
+      }
+      targets.delete(one);
+      targets.set(one, { id, exact });
+    }
+  }
+
+  #backend(backend: IngressBackend, path: Path): BackendServiceId | undefined {
+    if (backend.service !== undefined) return this.#resolve(backend.service, [...path, "service"]);
+    this.#report("GKE-P10", path, "Ingress Backend is not a service");
+    return undefined;
+  }
+
+  #report(code: FindingCode, path: Path, message: string): void {
+    const object = `Ingress ${nameOf(this.#ingress)}`;
+    this.findings.push(finding(code, { object, message, at: this.#ingress.source.locate(path) }));
+  }
 }
 
 function pathTypeIsUnknown(pathType: string | undefined): boolean {

@@ -1,9 +1,13 @@
 import type {
   BackendConfig,
+  Container,
+  Deployment,
+  EndpointSlice,
   Ingress,
   IngressSpec,
   ObjectMeta,
   ObjectSource,
+  Secret,
   Service,
   ServiceSpec,
 } from "../src/mod.ts";
@@ -55,4 +59,62 @@ export function ingress(spec: Partial<IngressSpec>, annotations: Record<string, 
 
 export function to(name: string, number = 80) {
   return { service: { name, port: { number } } };
+}
+
+/** A Deployment whose pods Service `name` selects. */
+export function deployment(name: string, container: Partial<Container> = {}): Deployment {
+  return {
+    kind: "Deployment",
+    apiVersion: "apps/v1",
+    metadata: metadata(name),
+    spec: {
+      replicas: 1,
+      selector: { app: name },
+      template: {
+        labels: { app: name, version: "1" },
+        annotations: {},
+        terminationGracePeriodSeconds: 30,
+        containers: [
+          {
+            name: "main",
+            image: "main",
+            ports: [{ name: "main", containerPort: 3000 }],
+            env: [],
+            ...container,
+          },
+        ],
+      },
+    },
+    source,
+  };
+}
+
+export function secret(name: string, data: Secret["data"]): Secret {
+  return {
+    kind: "Secret",
+    apiVersion: "v1",
+    metadata: metadata(name),
+    type: "kubernetes.io/tls",
+    data,
+    source,
+  };
+}
+
+/** A slice of Service `of`, whose port is named `http` and is 3000 at the pods. */
+export function slice(
+  name: string,
+  of: string,
+  endpoints: EndpointSlice["endpoints"],
+  change: Partial<EndpointSlice> = {},
+): EndpointSlice {
+  return {
+    kind: "EndpointSlice",
+    apiVersion: "discovery.k8s.io/v1",
+    metadata: { ...metadata(name), labels: { "kubernetes.io/service-name": of } },
+    addressType: "IPv4",
+    ports: [{ name: "http", port: 3000 }],
+    endpoints,
+    source,
+    ...change,
+  };
 }
