@@ -1,4 +1,5 @@
 import { BrokerError } from "./errors.ts";
+import { storeError } from "./log-schema.ts";
 
 /** The bounds of a group, and of what waits for one. */
 export interface CommitBounds {
@@ -47,7 +48,7 @@ export class CommitGroup {
     this.#settled = settled;
   }
 
-  /** @throws BrokerError `BROKER_UNAVAILABLE` when too much waits already, or when the transaction fails. */
+  /** @throws BrokerError `BROKER_UNAVAILABLE` when too much waits already; that or `BROKER_FULL` when the transaction fails. */
   add<T>(bytes: number, work: () => T): Promise<T> {
     if (this.#bytes + bytes > this.#bounds.maxWaitingBytes)
       return Promise.reject(new BrokerError("BROKER_UNAVAILABLE", "Too many bytes wait to be written."));
@@ -85,7 +86,7 @@ export class CommitGroup {
       });
       return undefined;
     } catch (cause) {
-      return new BrokerError("BROKER_UNAVAILABLE", "The log could not be written.", { cause });
+      return storeError("The log could not be written.", cause);
     }
   }
 }

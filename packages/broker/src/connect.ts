@@ -1,8 +1,16 @@
+import type { Abilities } from "./abilities.ts";
 import { BrokerError } from "./errors.ts";
 import type { Listener } from "./feed.ts";
-import { checkChannel, checkHistory, checkPublish, PAGE_ENTRIES } from "./limits.ts";
+import {
+  checkBatch,
+  checkHistory,
+  checkNotify,
+  checkPublish,
+  checkSubscribe,
+  PAGE_ENTRIES,
+} from "./limits.ts";
 import { Link, type LinkTarget } from "./link.ts";
-import { CHANNELS_PER_FRAME, encodeClient, type ServerMessage } from "./messages.ts";
+import { CHANNELS_PER_FRAME, type ClientMessage, encodeClient, type ServerMessage } from "./messages.ts";
 import { type Bounds, readNumbers } from "./options.ts";
 import type {
   Broker,
@@ -10,12 +18,16 @@ import type {
   History,
   HistoryQuery,
   Position,
+  Publication,
   Published,
   PublishOptions,
+  PublishOutcome,
+  SubscribeOptions,
   Subscription,
 } from "./port.ts";
 import { randomText } from "./random-text.ts";
 import { type ChannelHost, RemoteChannel } from "./remote-channel.ts";
+import { RemoteLeases } from "./remote-leases.ts";
 import { Requests } from "./requests.ts";
 import { Status, warnOfListener } from "./status.ts";
 import { Turns } from "./turns.ts";
@@ -60,10 +72,21 @@ const BOUNDS: Bounds<typeof DEFAULTS> = {
 };
 
 const URL_FORM =
-  /^holdfast:\/\/([A-Za-z0-9_-]{1,200})@(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})\/?$/;
+  /^holdfast:\/\/([A-Za-z0-9_-]{1,200})@(?:unix:(\/[^\0]{1,100})|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})\/?)$/;
 
-/** What a publish needs in a frame beside its data, generously. */
-const PUBLISH_OVERHEAD = 4096;
+/** What a publication needs in a frame beside its data: its channel, and a key whose characters have three bytes each. */
+const PUBLICATION_OVERHEAD = 1024;
+
+/** The server serves an embedded broker; whether that has a file is its own affair, and a restart's epochs tell. */
+const ABILITIES: Abilities = {
+  durable: "Whether the server keeps its logs in a file is not known on this side.",
+  atomicBatch: true,
+  oneSequence: true,
+  retention: true,
+  volatile: true,
+  backwards: true,
+  leases: true,
+};
 
 /** Channels of one connection that read what they missed at one time; a server serves four at once. */
 const CATCHING_UP = 32;
@@ -87,6 +110,8 @@ export function connectBroker(url: string, options: ConnectBrokerOptions = {}): 
 }
 
 class RemoteBroker implements Broker, ChannelHost {
+  readonly abilities: Abilities = ABILITIES;
+  readonly leases: RemoteLeases;
   readonly onListenerError: (error: unknown) => void;
   readonly subscribeMs: number;
   readonly #link: Link;
@@ -114,15 +139,22 @@ class RemoteBroker implements Broker, ChannelHost {
       message: (message) => this.#message(message),
     });
     this.#requests = new Requests(settings, (frame) => this.#link.send(frame));
+    this.leases = new RemoteLeases({
+      ask: (request) => this.#requests.ask((id) => encodeClient({ ...request, id } as ClientMessage)),
+      send: (request) => this.#link.send(encodeClient(request)),
+      nextId: () => this.#requests.nextId(),
+      refuse: () => this.#refuse(),
+      onListenerError,
+      requestMs: settings.requestMs,
+    });
   }
 
   async publish(channel: string, data: Uint8Array, options: PublishOptions = {}): Promise<Published> {
     this.#refuse();
     checkPublish(channel, data, options);
-    if (data.length + PUBLISH_OVERHEAD > this.#maxFrameBytes)
-      throw new BrokerError("ENTRY_TOO_LARGE", `The server takes frames of ${this.#maxFrameBytes} bytes.`);
+    this.#refuseLarge(data.length);
     const { idempotencyKey, retention } = options;
-    const key = idempotencyKey ?? `${this.#keyPrefix}.${++this.#keys}`;
+    const key = idempotencyKey ?? this.#newKey();
     const answer = await this.#requests.ask((id) =>
       encodeClient({ type: "publish", id, channel, data, key, retention }),
     );
@@ -131,23 +163,60 @@ class RemoteBroker implements Broker, ChannelHost {
     return { position: answer.position, seq: answer.seq, duplicate };
   }
 
-  async subscribe(channel: string, listener: Listener): Promise<Subscription> {
+  async publishAll(publications: readonly Publication[]): Promise<readonly PublishOutcome[]> {
     this.#refuse();
-    checkChannel(channel);
+    checkBatch(publications);
+    const outcomes: (PublishOutcome | undefined)[] = publications.map(checkPublication);
+    const sent = publications.filter((_, at) => outcomes[at] === undefined);
+    if (sent.length === 0) return outcomes.filter((outcome) => outcome !== undefined);
+    const bytes = sent.reduce((sum, { data }) => sum + data.length, sent.length * PUBLICATION_OVERHEAD);
+    if (bytes > this.#maxFrameBytes)
+      throw new BrokerError("BATCH_INVALID", `The server takes frames of ${this.#maxFrameBytes} bytes.`);
+    const keyed = sent.map((one) => ({ ...one, idempotencyKey: one.idempotencyKey ?? this.#newKey() }));
+    const answer = await this.#requests.ask((id) =>
+      encodeClient({ type: "publish-all", id, publications: keyed }),
+    );
+    if (answer.type !== "published-all" || answer.outcomes.length !== sent.length) throw unexpected();
+    const answers = answer.outcomes[Symbol.iterator]();
+    return publications.map(({ idempotencyKey }, at) => {
+      const outcome = outcomes[at] ?? answers.next().value;
+      if (!outcome) throw unexpected();
+      // Where the caller gave no key, only this call's own first attempt can be what was met.
+      return outcome.type === "published" && idempotencyKey === undefined
+        ? { ...outcome, duplicate: false }
+        : outcome;
+    });
+  }
+
+  async notify(channel: string, data: Uint8Array): Promise<void> {
+    this.#refuse();
+    checkNotify(channel, data);
+    this.#refuseLarge(data.length);
+    await this.#requests.ask((id) => encodeClient({ type: "notify", id, channel, data }));
+  }
+
+  async subscribe(
+    channel: string,
+    listener: Listener,
+    options: SubscribeOptions = {},
+  ): Promise<Subscription> {
+    this.#refuse();
+    checkSubscribe(channel, options);
     let shared = this.#channels.get(channel);
     if (!shared) {
       shared = new RemoteChannel(channel, this);
       this.#channels.set(channel, shared);
     }
-    return shared.join(listener);
+    return shared.join(listener, options);
   }
 
   async history(channel: string, query: HistoryQuery): Promise<History> {
     this.#refuse();
     checkHistory(channel, query);
+    const { backwards = false, since, before } = query;
     const limit = Math.min(query.limit ?? PAGE_ENTRIES, PAGE_ENTRIES);
     const answer = await this.#requests.ask((id) =>
-      encodeClient({ type: "history", id, channel, since: query.since, limit }),
+      encodeClient({ type: "history", id, channel, backwards, from: backwards ? before : since, limit }),
     );
     switch (answer.type) {
       case "page":
@@ -172,6 +241,7 @@ class RemoteBroker implements Broker, ChannelHost {
     this.#status.end();
     for (const channel of this.#channels.values()) channel.end(error);
     this.#channels.clear();
+    this.leases.end(error);
     this.#requests.failAll(error);
   }
 
@@ -192,6 +262,7 @@ class RemoteBroker implements Broker, ChannelHost {
     this.#maxFrameBytes = maxFrameBytes;
     this.#asked.clear();
     for (const channel of this.#channels.keys()) this.follow(channel);
+    this.leases.up();
     this.#requests.sendAgain(maxFrameBytes);
   }
 
@@ -203,22 +274,41 @@ class RemoteBroker implements Broker, ChannelHost {
       channel.away();
       if (this.#refusal) channel.rejectWaiters(this.#refusal);
     }
-    if (this.#refusal) this.#requests.failAll(this.#refusal);
+    if (this.#refusal) {
+      this.leases.rejectWaiters(this.#refusal);
+      this.#requests.failAll(this.#refusal);
+    }
     this.#status.unavailable(error);
   }
 
   #message(message: ServerMessage): void {
     switch (message.type) {
       case "published":
+      case "published-all":
+      case "done":
       case "page":
       case "unrecoverable":
+      case "renewed":
+      case "lease-put":
+      case "removed":
         this.#requests.answer(message);
         return;
-      case "failed":
-        this.#requests.fail(message.id, new BrokerError(message.code, message.message));
+      case "leases":
+        if (!this.leases.take(message)) this.#requests.answer(message);
         return;
+      case "change":
+        this.leases.take(message);
+        return;
+      case "failed": {
+        const error = new BrokerError(message.code, message.message);
+        if (!this.leases.refused(message.id, error)) this.#requests.fail(message.id, error);
+        return;
+      }
       case "subscribed":
-        this.#channels.get(message.channel)?.subscribed(message.head);
+        for (const { channel, head } of message.heads) this.#channels.get(channel)?.subscribed(head);
+        return;
+      case "volatile":
+        this.#channels.get(message.channel)?.notify(message.data);
         return;
       case "refused":
         this.#channels.get(message.channel)?.refused(new BrokerError(message.code, message.message));
@@ -250,15 +340,36 @@ class RemoteBroker implements Broker, ChannelHost {
     this.#asked.clear();
   }
 
+  #newKey(): string {
+    return `${this.#keyPrefix}.${++this.#keys}`;
+  }
+
+  #refuseLarge(bytes: number): void {
+    if (bytes + PUBLICATION_OVERHEAD > this.#maxFrameBytes)
+      throw new BrokerError("ENTRY_TOO_LARGE", `The server takes frames of ${this.#maxFrameBytes} bytes.`);
+  }
+
   #refuse(): void {
     if (this.#closed) throw new BrokerError("BROKER_CLOSED");
     if (this.#refusal) throw this.#refusal;
   }
 }
 
+/** What becomes of a publication that need not be sent. */
+function checkPublication({ channel, data, ...options }: Publication): PublishOutcome | undefined {
+  try {
+    checkPublish(channel, data, options);
+    return undefined;
+  } catch (error) {
+    if (error instanceof BrokerError) return { type: "refused", error };
+    throw error;
+  }
+}
+
 /** The message never holds the URL: its token is a secret. */
 function readTarget(url: string): LinkTarget {
-  const [, token, host, digits] = URL_FORM.exec(url) ?? [];
+  const [, token, path, host, digits] = URL_FORM.exec(url) ?? [];
+  if (token && path) return { path, token };
   const port = Number(digits);
   if (!token || !host || port < 1 || port > 65_535) throw new BrokerError("BROKER_URL_INVALID");
   return { host: host.replace(/^\[|\]$/g, ""), port, token };

@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { bytes, logOf, record, textOf, WAIT } from "../test/feed.ts";
 import { type EmbeddedBrokerOptions, openEmbeddedBroker } from "./embedded.ts";
+import { LeaseOwner } from "./lease-owner.ts";
 import type { Broker } from "./port.ts";
 
 let folder: string;
@@ -65,6 +66,84 @@ describe("a file", () => {
     // A wider retention brings nothing back.
     await after.publish("c", bytes("5"), { retention: { maxEntries: 100, maxAgeMs: 60_000 } });
     expect((await logOf(after, "c")).map(textOf)).toEqual(["3", "4", "5"]);
+  });
+
+  test("of version 1 is brought to this version, with its entries, epochs and idempotency keys", async () => {
+    const old = new DatabaseSync(path);
+    old.exec(VERSION_1);
+    old.close();
+    const broker = open({ path });
+    expect((await logOf(broker, "c")).map(textOf)).toEqual(["one", "two"]);
+    expect((await broker.history("c", {})).head).toEqual({ epoch: "epoch-of-one", offset: 2, tag: "tag2" });
+    const again = await broker.publish("c", bytes("two"), { idempotencyKey: "key" });
+    expect(again).toEqual({
+      position: { epoch: "epoch-of-one", offset: 2, tag: "tag2" },
+      seq: 2,
+      duplicate: true,
+    });
+    expect((await broker.publish("c", bytes("three"))).seq).toBe(3);
+    const owner = new LeaseOwner(broker, { name: "node" });
+    expect((await owner.put("g", "k", bytes("x"))).type).toBe("put");
+    await broker.close();
+    expect((await logOf(open({ path }), "c")).map(textOf)).toEqual(["one", "two", "three"]);
+  });
+
+  test("keeps leases, whose owners have their whole time to live again", async () => {
+    let now = 1_000_000;
+    const clock = () => now;
+    const before = open({ path, clock });
+    const write = { ttlMs: 1000, group: "g", value: bytes("x"), when: { type: "own", version: 0 } } as const;
+    const put = await before.leases.put({ ...write, owner: "one", key: "k", lingerMs: 0 });
+    await before.leases.put({ ...write, owner: "two", key: "session", lingerMs: 5000 });
+    await before.leases.release("two");
+    await before.close();
+    now += 4999;
+    const after = open({ path, clock, sweepMs: 5 });
+    expect((await after.leases.list("g")).map(({ key }) => key)).toEqual(["k", "session"]);
+    now += 1;
+    expect((await after.leases.list("g")).map(({ key }) => key)).toEqual(["k"]);
+    now += 998;
+    expect(await after.leases.renew("one", 1000)).toBe(1);
+    now += 999;
+    const next = await after.leases.put({ ...write, owner: "one", key: "k", lingerMs: 0 });
+    expect(next.type === "put" && put.type === "put" && next.version > put.version).toBe(true);
+    now += 1000;
+    expect(await after.leases.list("g")).toEqual([]);
+    expect(await after.leases.renew("one", 1000)).toBe(0);
+    await swept(after);
+    await after.close();
+    expect([rows("leases"), rows("lease_owners")]).toEqual([0, 0]);
+  });
+
+  test("that is full refuses publishes as retryable, loses nothing, and takes them again when there is room", async () => {
+    let now = 1_000_000;
+    const retention = { maxEntries: 10_000, maxAgeMs: 1000 };
+    const broker = open({ path, maxFileBytes: 512 * 1024, retention, sweepMs: 5, clock: () => now });
+    const seen = record();
+    await broker.subscribe("c", seen.listener);
+    const accepted: string[] = [];
+    const full = { code: "BROKER_FULL", retryable: true };
+    await expect(
+      (async () => {
+        for (let n = 0; n < 1000; n++) {
+          await broker.publish("c", bytes(`${n}`.padEnd(4000)));
+          accepted.push(`${n}`);
+        }
+      })(),
+    ).rejects.toMatchObject(full);
+    await expect(broker.publishAll([{ channel: "c", data: new Uint8Array(4000) }])).rejects.toMatchObject(
+      full,
+    );
+    expect(accepted.length).toBeGreaterThan(50);
+    expect((await logOf(broker, "c")).map((entry) => textOf(entry).trim())).toEqual(accepted);
+    expect(seen.texts().map((content) => content.trim())).toEqual(accepted);
+    const statuses: string[] = [];
+    broker.watch(({ type }) => statuses.push(type));
+    now += 1000;
+    await vi.waitFor(() => broker.publish("c", bytes("there is room")), WAIT);
+    expect(statuses.at(-1)).toBe("available");
+    expect(seen.texts().at(-1)).toBe("there is room");
+    expect(seen.offsets()).toEqual(Array.from({ length: accepted.length + 1 }, (_, n) => n + 1));
   });
 
   test("is held by one broker at a time", async () => {
@@ -158,6 +237,33 @@ describe("publishing", () => {
 });
 
 describe("time and bounds", () => {
+  test("too many leases, or too many bytes in a group, are refused", async () => {
+    const few = open({ maxLeases: 2 });
+    const put = (broker: Broker, key: string, size = 1) =>
+      broker.leases.put({
+        owner: "one",
+        ttlMs: 60_000,
+        group: "g",
+        key,
+        value: new Uint8Array(size),
+        lingerMs: 0,
+        when: { type: "own", version: 0 },
+      });
+    await put(few, "1");
+    await put(few, "2");
+    const refused = { code: "LEASE_LIMIT", retryable: true };
+    await expect(put(few, "3")).rejects.toMatchObject(refused);
+    await put(few, "2", 1000);
+    await few.leases.remove("one", "g", "1");
+    await put(few, "3");
+    const broker = open();
+    const large = Array.from({ length: 127 }, (_, n) => put(broker, `${n}`, 64 * 1024));
+    await Promise.all(large);
+    await expect(put(broker, "more", 64 * 1024)).rejects.toMatchObject(refused);
+    await put(broker, "126", 1);
+    await put(broker, "more", 64 * 1024);
+  });
+
   test("an idempotency key is forgotten after its time, and its row goes", async () => {
     let now = 1_000_000;
     const broker = open({ path, clock: () => now, sweepMs: 5 });
@@ -168,7 +274,7 @@ describe("time and bounds", () => {
     now += 1;
     expect(await publish()).toMatchObject({ duplicate: false, position: { offset: 2 } });
     now += 5 * 60_000;
-    await swept();
+    await swept(broker);
     await broker.close();
     expect(rows("idempotency")).toBe(0);
   });
@@ -198,7 +304,7 @@ describe("time and bounds", () => {
     now += 999;
     await broker.publish("young", bytes("x"));
     now += 1;
-    await swept();
+    await swept(broker);
     await broker.close();
     expect(rows("entries")).toBe(1);
   });
@@ -211,10 +317,10 @@ describe("time and bounds", () => {
     const { head } = await broker.history("followed", {});
     await expect(broker.history("third", {})).rejects.toMatchObject({ code: "CHANNEL_LIMIT" });
     now += 7_199_999;
-    await swept();
+    await swept(broker);
     expect((await broker.history("idle", { since: position })).type).toBe("page");
     now += 10_000;
-    await swept();
+    await swept(broker);
     expect(await broker.history("idle", { since: position })).toMatchObject({ reason: "epoch" });
     expect((await broker.history("followed", {})).head).toEqual(head);
   });
@@ -257,7 +363,7 @@ function failOnce(statement: string, when: "before" | "after"): void {
 }
 
 /** Waits until everything that is due was swept: for many sweeps, each of which takes a batch. */
-async function swept(): Promise<void> {
+async function swept(broker: Broker): Promise<void> {
   const spy = vi.spyOn(DatabaseSync.prototype, "exec");
   // The broker itself commits nothing meanwhile, so each commit here is a sweep's.
   await vi.waitFor(
@@ -265,4 +371,32 @@ async function swept(): Promise<void> {
     WAIT,
   );
   spy.mockRestore();
+  // Behind a sweep of leases that is under way.
+  await broker.leases.remove("nobody", "g", "k");
 }
+
+/** A file of version 1 of the schema, as that Holdfast left it. */
+const VERSION_1 = `
+  CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL) STRICT;
+  INSERT INTO meta VALUES (1, 2);
+  CREATE TABLE channels (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, epoch TEXT NOT NULL, head INTEGER NOT NULL,
+    tag TEXT NOT NULL, first INTEGER NOT NULL, max_entries INTEGER, max_age_ms INTEGER, used INTEGER NOT NULL,
+    due INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX channels_due ON channels (due);
+  INSERT INTO channels VALUES (1, 'c', 'epoch-of-one', 2, 'tag2', 1, NULL, NULL, 4000000000000, 4000000000000);
+  CREATE TABLE entries (
+    seq INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, offset INTEGER NOT NULL, tag TEXT NOT NULL,
+    time INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (channel_id, offset)
+  ) STRICT;
+  INSERT INTO entries VALUES (1, 1, 1, 'tag1', 4000000000000, x'6f6e65'), (2, 1, 2, 'tag2', 4000000000000, x'74776f');
+  CREATE TABLE idempotency (
+    channel_id INTEGER NOT NULL, key TEXT NOT NULL, offset INTEGER NOT NULL, tag TEXT NOT NULL,
+    seq INTEGER NOT NULL, expires INTEGER NOT NULL, UNIQUE (channel_id, key)
+  ) STRICT;
+  CREATE INDEX idempotency_expires ON idempotency (expires);
+  INSERT INTO idempotency VALUES (1, 'key', 2, 'tag2', 2, 4000000000000);
+  PRAGMA application_id = ${0x48464c47};
+  PRAGMA user_version = 1;
+`;

@@ -1,7 +1,18 @@
+import type { Abilities } from "./abilities.ts";
 import { CommitGroup } from "./commit-group.ts";
+import { EmbeddedLeases } from "./embedded-leases.ts";
 import { BrokerError } from "./errors.ts";
 import { Feed } from "./feed.ts";
-import { checkChannel, checkHistory, checkPublish, checkRetention } from "./limits.ts";
+import type { LeaseTable } from "./lease-table.ts";
+import {
+  checkBatch,
+  checkHistory,
+  checkNotify,
+  checkPublish,
+  checkRetention,
+  checkSubscribe,
+} from "./limits.ts";
+import { storeError } from "./log-schema.ts";
 import { type Channel, LogStore, positionOf } from "./log-store.ts";
 import { type Bounds, readNumbers } from "./options.ts";
 import type {
@@ -12,9 +23,12 @@ import type {
   History,
   HistoryQuery,
   Position,
+  Publication,
   Published,
   PublishOptions,
+  PublishOutcome,
   Retention,
+  SubscribeOptions,
   Subscription,
 } from "./port.ts";
 import { Status, warnOfListener } from "./status.ts";
@@ -34,6 +48,10 @@ export interface EmbeddedBrokerOptions {
   readonly idempotencyMs?: number;
   /** Past it a publish with a new key is refused with `BROKER_UNAVAILABLE`. Default 5,000,000. */
   readonly maxIdempotencyKeys?: number;
+  /** Default 1,000,000. Past it a new one is refused with `LEASE_LIMIT`. */
+  readonly maxLeases?: number;
+  /** How large the file may grow, its write-ahead log not counted. Past it: `BROKER_FULL`. Default 1 TiB. */
+  readonly maxFileBytes?: number;
   /** A channel without entries and subscribers is forgotten after this long without a publish. Default 7 days. */
   readonly forgetChannelAfterMs?: number;
   /** How often what is past its time is dropped from the store. It is invisible before. Default 1 s. */
@@ -50,6 +68,8 @@ const DEFAULTS = {
   maxWaitingBytes: 64 * 1024 * 1024,
   idempotencyMs: 5 * 60_000,
   maxIdempotencyKeys: 5_000_000,
+  maxLeases: 1_000_000,
+  maxFileBytes: 2 ** 40,
   forgetChannelAfterMs: 7 * 24 * 3_600_000,
   sweepMs: 1000,
 };
@@ -60,11 +80,24 @@ const BOUNDS: Bounds<typeof DEFAULTS> = {
   maxWaitingBytes: [1, 2 ** 31],
   idempotencyMs: [5 * 60_000, 24 * 3_600_000],
   maxIdempotencyKeys: [1, 100_000_000],
+  maxLeases: [1, 100_000_000],
+  maxFileBytes: [128 * 1024, 2 ** 43],
   forgetChannelAfterMs: [1000, 365 * 24 * 3_600_000],
   sweepMs: [1, 3_600_000],
 };
 
 const RETENTION: Retention = { maxEntries: 10_000, maxAgeMs: 3_600_000 };
+
+const ALL: Abilities = {
+  durable: true,
+  atomicBatch: true,
+  oneSequence: true,
+  retention: true,
+  volatile: true,
+  backwards: true,
+  leases: true,
+};
+const IN_MEMORY = "It keeps its logs in the memory of its process; name a file to keep them.";
 
 /** Publishes in one transaction; more than this no longer makes the single one much cheaper. */
 const MAX_GROUP = 2000;
@@ -96,10 +129,13 @@ type Settings = typeof DEFAULTS &
   Required<Pick<EmbeddedBrokerOptions, "retention" | "clock" | "onListenerError">>;
 
 class EmbeddedBroker implements Broker {
+  readonly abilities: Abilities;
+  readonly leases: LeaseTable;
   readonly #settings: Settings;
   readonly #store: LogStore;
   readonly #group: CommitGroup;
   readonly #status: Status;
+  readonly #leases: EmbeddedLeases;
   readonly #feeds = new Map<string, Feed>();
   /** What the transaction under way has appended; delivered once it is committed. */
   #accepted: { readonly channel: string; readonly entry: Entry }[] = [];
@@ -108,31 +144,69 @@ class EmbeddedBroker implements Broker {
 
   constructor(path: string | undefined, settings: Settings) {
     this.#settings = settings;
-    this.#store = new LogStore(path, settings);
+    this.abilities = { ...ALL, durable: path === undefined ? IN_MEMORY : true };
+    this.#store = new LogStore(path, settings, settings.clock());
     this.#status = new Status({ type: "available" }, settings.onListenerError);
     this.#group = new CommitGroup(
       { maxGroup: MAX_GROUP, maxWaitingBytes: settings.maxWaitingBytes },
       (work) => this.#store.transaction(work),
       (error) => this.#settled(error),
     );
+    this.#leases = new EmbeddedLeases(this.#store.leases, {
+      change: (bytes, work) => this.#group.add(bytes + JOB_BYTES, work),
+      read: (work) => this.#reading(work),
+      refuseClosed: () => this.#refuseClosed(),
+      ...settings,
+    });
+    this.leases = this.#leases;
     this.#sweepIn(settings.sweepMs);
   }
 
   async publish(channel: string, data: Uint8Array, options: PublishOptions = {}): Promise<Published> {
     this.#refuseClosed();
     checkPublish(channel, data, options);
-    const { maxEntryBytes } = this.#settings;
-    if (data.length > maxEntryBytes)
-      throw new BrokerError("ENTRY_TOO_LARGE", `It has ${data.length} bytes; the limit is ${maxEntryBytes}.`);
+    this.#refuseLarge(data);
     // The caller may use its buffer again before the commit, and listeners may keep what they are given.
     const own = new Uint8Array(data);
     return this.#group.add(own.length + JOB_BYTES, () => this.#append(channel, own, options));
   }
 
-  async subscribe(channel: string, listener: (event: ChannelEvent) => void): Promise<Subscription> {
-    checkChannel(channel);
+  async publishAll(publications: readonly Publication[]): Promise<readonly PublishOutcome[]> {
+    this.#refuseClosed();
+    checkBatch(publications);
+    let bytes = 0;
+    const appends = publications.map(({ channel, data, ...options }) => {
+      try {
+        checkPublish(channel, data, options);
+        this.#refuseLarge(data);
+      } catch (error) {
+        return () => {
+          throw error;
+        };
+      }
+      const own = new Uint8Array(data);
+      bytes += own.length + JOB_BYTES;
+      return () => this.#append(channel, own, options);
+    });
+    // One job is one part of one transaction: all of it is committed, or nothing.
+    return this.#group.add(bytes, () => appends.map(outcomeOf));
+  }
+
+  async notify(channel: string, data: Uint8Array): Promise<void> {
+    this.#refuseClosed();
+    checkNotify(channel, data);
+    this.#refuseLarge(data);
+    this.#feeds.get(channel)?.notify(new Uint8Array(data));
+  }
+
+  async subscribe(
+    channel: string,
+    listener: (event: ChannelEvent) => void,
+    options: SubscribeOptions = {},
+  ): Promise<Subscription> {
+    checkSubscribe(channel, options);
     const row = await this.#channel(channel);
-    return this.#feed(channel, positionOf(row)).join(listener);
+    return this.#feed(channel, positionOf(row)).join(listener, options);
   }
 
   async history(channel: string, query: HistoryQuery): Promise<History> {
@@ -151,6 +225,7 @@ class EmbeddedBroker implements Broker {
     clearTimeout(this.#sweeping);
     for (const feed of this.#feeds.values()) feed.end();
     this.#feeds.clear();
+    this.#leases.end();
     this.#status.end();
     this.#group.flush();
     this.#store.close();
@@ -181,7 +256,11 @@ class EmbeddedBroker implements Broker {
   #feed(channel: string, position: Position): Feed {
     const present = this.#feeds.get(channel);
     if (present) return present;
-    const feed = new Feed(position, this.#settings.onListenerError, () => this.#feeds.delete(channel));
+    const feed = new Feed(position, {
+      read: (since) => this.history(channel, { since }),
+      empty: () => this.#feeds.delete(channel),
+      onListenerError: this.#settings.onListenerError,
+    });
     this.#feeds.set(channel, feed);
     return feed;
   }
@@ -189,11 +268,13 @@ class EmbeddedBroker implements Broker {
   #settled(error: unknown): void {
     const accepted = this.#accepted;
     this.#accepted = [];
+    const changes = this.#store.leases.takeChanges();
     if (error instanceof Error) {
       this.#status.unavailable(error);
       return;
     }
     this.#status.available();
+    this.#leases.changed(changes);
     for (const { channel, entry } of accepted) {
       const feed = this.#feeds.get(channel);
       if (feed && !feed.deliver(entry)) this.#catchUp(channel, feed);
@@ -212,9 +293,7 @@ class EmbeddedBroker implements Broker {
       } while (history && feed.position.offset < history.head.offset);
     } catch (cause) {
       // The channel's next entry shows the hole again.
-      this.#status.unavailable(
-        new BrokerError("BROKER_UNAVAILABLE", "The log could not be read.", { cause }),
-      );
+      this.#status.unavailable(storeError("The log could not be read.", cause));
     }
   }
 
@@ -222,7 +301,7 @@ class EmbeddedBroker implements Broker {
     try {
       return read();
     } catch (cause) {
-      const error = new BrokerError("BROKER_UNAVAILABLE", "The log could not be read.", { cause });
+      const error = storeError("The log could not be read.", cause);
       this.#status.unavailable(error);
       throw error;
     }
@@ -241,14 +320,27 @@ class EmbeddedBroker implements Broker {
       });
       this.#status.available();
     } catch (cause) {
-      this.#status.unavailable(
-        new BrokerError("BROKER_UNAVAILABLE", "The log could not be written.", { cause }),
-      );
+      this.#status.unavailable(storeError("The log could not be written.", cause));
     }
     this.#sweepIn(more ? Math.min(SWEEP_AGAIN_MS, this.#settings.sweepMs) : this.#settings.sweepMs);
   }
 
+  #refuseLarge(data: Uint8Array): void {
+    const { maxEntryBytes } = this.#settings;
+    if (data.length > maxEntryBytes)
+      throw new BrokerError("ENTRY_TOO_LARGE", `It has ${data.length} bytes; the limit is ${maxEntryBytes}.`);
+  }
+
   #refuseClosed(): void {
     if (this.#closed) throw new BrokerError("BROKER_CLOSED");
+  }
+}
+
+function outcomeOf(append: () => Published): PublishOutcome {
+  try {
+    return { type: "published", ...append() };
+  } catch (error) {
+    if (error instanceof BrokerError) return { type: "refused", error };
+    throw error;
   }
 }

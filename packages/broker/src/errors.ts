@@ -5,12 +5,21 @@ interface ErrorRow {
 }
 
 const TABLE = {
+  ABILITY_MISSING: { message: "This broker engine lacks what the call needs.", retryable: false },
   ADDRESS_UNAVAILABLE: { message: "The broker can't listen on this address.", retryable: false },
+  BATCH_INVALID: {
+    message: "A batch has 1 to 1,000 publications, with 2 MiB of data together at most.",
+    retryable: false,
+  },
   BROKER_CLOSED: { message: "The broker was closed by this process.", retryable: false },
+  BROKER_FULL: {
+    message: "The broker has no room left where it keeps its logs. Nothing of this was accepted.",
+    retryable: true,
+  },
   BROKER_UNAVAILABLE: { message: "The broker can't be reached, or can't answer now.", retryable: true },
   BROKER_URL_INVALID: {
     message:
-      "A broker URL is memory: (this process only), file:PATH (kept in a file) or holdfast://TOKEN@HOST:PORT (a served broker).",
+      "A broker URL is memory: (this process only), file:PATH (kept in a file), holdfast://TOKEN@HOST:PORT or holdfast://TOKEN@unix:PATH (a served broker).",
     retryable: false,
   },
   CHANNEL_INVALID: {
@@ -28,13 +37,20 @@ const TABLE = {
     message: "An idempotency key is a well-formed string of 1 to 256 characters.",
     retryable: false,
   },
+  LEASE_INVALID: {
+    message:
+      "A lease's group, key and owner are names like a channel's (an owner's has 150 characters at most), its value is 64 KiB at most, its ttlMs 10 to 3,600,000 and its lingerMs 0 to 86,400,000.",
+    retryable: false,
+  },
+  LEASE_LIMIT: { message: "There are as many leases as this broker holds.", retryable: true },
   OPTIONS_INVALID: { message: "The broker's options are not valid.", retryable: false },
   PROTOCOL_UNSUPPORTED: {
     message: "The served broker speaks another version of the protocol: run the same version on both sides.",
     retryable: false,
   },
   QUERY_INVALID: {
-    message: "A history query takes since (a position) and limit (a whole number from 0).",
+    message:
+      "A history query takes since (a position), or backwards with before (a position), and limit (a whole number from 0).",
     retryable: false,
   },
   RETENTION_INVALID: {

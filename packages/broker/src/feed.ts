@@ -1,29 +1,53 @@
-import type { ChannelEvent, Entry, Position, Subscription, Unrecoverable } from "./port.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import type {
+  ChannelEvent,
+  Entry,
+  History,
+  Position,
+  SubscribeOptions,
+  Subscription,
+  Unrecoverable,
+} from "./port.ts";
 
 export type Listener = (event: ChannelEvent) => void;
 
 interface Member {
   readonly listener: Listener;
-  /** The last offset that this listener knows of. */
+  /** The last offset that this listener knows of, and the tag of its entry where that is still to come here. */
   last: number;
+  tag: string | undefined;
   open: boolean;
 }
 
+/** What a feed needs of its engine. */
+export interface FeedHost {
+  /** Reads a page of the channel's log after a position. */
+  read(since: Position): Promise<History>;
+  /** The last listener has left. */
+  empty(): void;
+  /** Told what a listener threw. */
+  onListenerError(error: unknown): void;
+}
+
+/** A listener on its way in, whose log can't be read now, is read to again after this long. */
+const RETRY_MS = 200;
+
 /**
- * One channel's listeners in this process, and how far all of them were served. Each gets its `subscribed` event
- * first, then exactly the entries after it; what one of them throws is told to `onError` and harms no other.
+ * One channel's listeners in this process, and how far all of them were served. Each gets its first event, then
+ * exactly the entries after it; what one of them throws is told to the host and harms no other.
  */
 export class Feed {
   readonly #members = new Set<Member>();
-  readonly #onError: (error: unknown) => void;
-  readonly #onEmpty: () => void;
+  readonly #host: FeedHost;
+  #arriving = 0;
   #position: Position;
+  /** Changes with every reset: what was read before is of no use after. */
+  #resets = 0;
+  #ended = false;
 
-  /** @param onEmpty is called when the last listener has left. */
-  constructor(position: Position, onError: (error: unknown) => void, onEmpty: () => void) {
+  constructor(position: Position, host: FeedHost) {
     this.#position = position;
-    this.#onError = onError;
-    this.#onEmpty = onEmpty;
+    this.#host = host;
   }
 
   /** The last entry that was delivered here, or where the feed began. */
@@ -31,20 +55,34 @@ export class Feed {
     return this.#position;
   }
 
+  /** Listeners, those on their way in included. */
   get size(): number {
-    return this.#members.size;
+    return this.#members.size + this.#arriving;
   }
 
-  join(listener: Listener): Subscription {
-    const member: Member = { listener, last: this.#position.offset, open: true };
-    this.#members.add(member);
-    this.#tell(member, { type: "subscribed", head: this.#position });
-    return {
-      close: async () => {
-        member.open = false;
-        if (this.#members.delete(member) && this.#members.size === 0) this.#onEmpty();
-      },
-    };
+  /** @throws what the host's `read` throws, where the log is needed before the listener was told anything. */
+  async join(listener: Listener, { since }: SubscribeOptions = {}): Promise<Subscription> {
+    const { offset } = this.#position;
+    const member: Member = { listener, last: offset, tag: undefined, open: true };
+    const subscription = { close: async () => this.#leave(member) };
+    if (since === undefined || isSame(since, this.#position)) {
+      this.#members.add(member);
+      this.#tell(member, { type: "subscribed", position: this.#position });
+      return subscription;
+    }
+    this.#arriving++;
+    let position = since;
+    try {
+      // The first page decides what the listener is told first; the others follow after this has resolved.
+      position = await this.#arrive(member, position, true);
+    } catch (error) {
+      this.#arriving--;
+      this.#leave(member);
+      throw error;
+    }
+    if (this.#members.has(member) || !member.open) this.#arrived(member);
+    else void this.#catchUp(member, position);
+    return subscription;
   }
 
   /** @returns whether the entry was the next one. An older one is dropped; for a later one the gap has to be read. */
@@ -52,27 +90,108 @@ export class Feed {
     const { epoch, offset } = this.#position;
     if (entry.offset !== offset + 1) return entry.offset <= offset;
     this.#position = { epoch, offset: entry.offset, tag: entry.tag };
+    const event: ChannelEvent = { type: "entry", entry };
     for (const member of this.#members) {
-      if (entry.offset <= member.last) continue;
-      member.last = entry.offset;
-      this.#tell(member, { type: "entry", entry });
+      if (entry.offset > member.last) {
+        member.last = entry.offset;
+        this.#tell(member, event);
+      } else if (entry.offset === member.last && member.tag !== undefined) {
+        // It was read before it came here: another entry now means that the log was rolled back in between.
+        if (entry.tag !== member.tag)
+          this.#tell(member, { type: "reset", head: this.#position, reason: "tag" });
+        member.tag = undefined;
+      }
     }
     return true;
+  }
+
+  /** Hands a message that is not of the log to all listeners. */
+  notify(data: Uint8Array): void {
+    const event: ChannelEvent = { type: "volatile", data };
+    for (const member of this.#members) this.#tell(member, event);
   }
 
   /** Goes on after another position, since the log can't be followed from this one. */
   reset(head: Position, reason: Unrecoverable): void {
     this.#position = head;
+    this.#resets++;
     for (const member of [...this.#members]) {
-      member.last = head.offset;
+      [member.last, member.tag] = [head.offset, undefined];
       this.#tell(member, { type: "reset", head, reason });
     }
   }
 
   /** Ends all subscriptions without an event. */
   end(): void {
+    this.#ended = true;
     for (const member of this.#members) member.open = false;
     this.#members.clear();
+  }
+
+  async #catchUp(member: Member, from: Position): Promise<void> {
+    let position = from;
+    while (member.open && !this.#ended && !this.#members.has(member)) {
+      try {
+        position = await this.#arrive(member, position, false);
+      } catch {
+        await pause(RETRY_MS, undefined, { ref: false });
+      }
+    }
+    this.#arrived(member);
+  }
+
+  #arrived(member: Member): void {
+    this.#arriving--;
+    if (!member.open) this.#emptied();
+  }
+
+  /**
+   * Reads one page for a listener on its way in, and lets it in, in that same turn of the event loop, when it has come
+   * as far as the feed: so there is neither a buffer nor a seam.
+   */
+  async #arrive(member: Member, since: Position, isFirst: boolean): Promise<Position> {
+    const resets = this.#resets;
+    const history = await this.#host.read(since);
+    if (!member.open || this.#ended) {
+      member.open = false;
+      return since;
+    }
+    // What was read is of a log that the feed has left meanwhile: the next read says what is so now.
+    if (resets !== this.#resets) return isFirst ? this.#arrive(member, since, true) : since;
+    if (history.type === "unrecoverable") {
+      this.#enter(member, this.#position);
+      this.#tell(member, { type: "reset", head: this.#position, reason: history.reason });
+      return this.#position;
+    }
+    if (isFirst) this.#tell(member, { type: "subscribed", position: since });
+    let position = since;
+    for (const entry of history.entries) {
+      if (!member.open) return position;
+      position = { epoch: since.epoch, offset: entry.offset, tag: entry.tag };
+      this.#tell(member, { type: "entry", entry });
+    }
+    if (member.open && !this.#ended && position.offset >= this.#position.offset)
+      this.#enter(member, position);
+    // A page from before the feed's newest entry shows nothing new yet.
+    else if (history.entries.length === 0 && !isFirst) throw new Error("The log is behind its feed.");
+    return position;
+  }
+
+  #enter(member: Member, { offset, tag }: Position): void {
+    member.last = offset;
+    member.tag = offset > this.#position.offset ? tag : undefined;
+    this.#members.add(member);
+  }
+
+  #leave(member: Member): void {
+    if (!member.open) return;
+    member.open = false;
+    this.#members.delete(member);
+    this.#emptied();
+  }
+
+  #emptied(): void {
+    if (this.size === 0 && !this.#ended) this.#host.empty();
   }
 
   #tell(member: Member, event: ChannelEvent): void {
@@ -80,7 +199,11 @@ export class Feed {
     try {
       member.listener(event);
     } catch (error) {
-      this.#onError(error);
+      this.#host.onListenerError(error);
     }
   }
+}
+
+export function isSame(a: Position, b: Position): boolean {
+  return a.offset === b.offset && a.tag === b.tag && a.epoch === b.epoch;
 }

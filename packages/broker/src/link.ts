@@ -3,11 +3,11 @@ import { BrokerError } from "./errors.ts";
 import { type Frame, FrameReader } from "./frame.ts";
 import { decodeServer, encodeClient, PROTOCOL, type ServerMessage } from "./messages.ts";
 
-export interface LinkTarget {
-  readonly host: string;
-  readonly port: number;
-  readonly token: string;
-}
+/** Where a served broker is: an address, or the path of a Unix domain socket. */
+export type LinkTarget = { readonly token: string } & (
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string }
+);
 
 export interface LinkTimes {
   /** A ping goes out when nothing came or went for so long. */
@@ -102,7 +102,7 @@ class Connection {
   constructor(target: LinkTarget, times: LinkTimes, events: LinkEvents) {
     this.#times = times;
     this.#events = events;
-    this.#socket = connect({ host: target.host, port: target.port, noDelay: true });
+    this.#socket = "path" in target ? connect(target.path) : connect({ ...target, noDelay: true });
     this.#socket.on("connect", () => {
       this.#write([encodeClient({ type: "hello", protocol: PROTOCOL, token: target.token })]);
     });

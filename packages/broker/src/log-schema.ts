@@ -3,7 +3,8 @@ import { BrokerError } from "./errors.ts";
 
 /** "HFLG" in ASCII: tells a broker's file from any other SQLite file. */
 const APPLICATION_ID = 0x48464c47;
-const VERSION = 1;
+const VERSION = 2;
+const PAGE_BYTES = 4096;
 
 /** How long another process may take to let go of the file: a pod that is replaced needs a moment. */
 const BUSY_MS = 1000;
@@ -11,7 +12,7 @@ const BUSY_MS = 1000;
 // An entry's seq comes from meta and not from AUTOINCREMENT, which would write a second table for each entry.
 // `due` is when the sweep has to look at a channel next. Ids of channels are never used again, since an idempotency
 // row may outlive its channel for a moment.
-const SCHEMA = `
+const LOGS = `
   CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL) STRICT;
   INSERT INTO meta VALUES (1, 0);
   CREATE TABLE channels (
@@ -46,17 +47,50 @@ const SCHEMA = `
     UNIQUE (channel_id, key)
   ) STRICT;
   CREATE INDEX idempotency_expires ON idempotency (expires);
-  PRAGMA application_id = ${APPLICATION_ID};
-  PRAGMA user_version = ${VERSION};
 `;
+
+// Since version 2. `moved`: the lease had more than one owner, so its removal has to be remembered (lease_tombs).
+// `ends_at` is set once an owner was released; before, its deadline is in memory only, so that renewing writes nothing.
+const LEASES = `
+  ALTER TABLE meta ADD COLUMN lease_version INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE lease_owners (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    ttl_ms INTEGER NOT NULL,
+    ends_at INTEGER
+  ) STRICT;
+  CREATE TABLE leases (
+    id INTEGER PRIMARY KEY,
+    group_name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    owner_id INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    linger_ms INTEGER NOT NULL,
+    moved INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    UNIQUE (group_name, key)
+  ) STRICT;
+  CREATE INDEX leases_owner ON leases (owner_id, linger_ms);
+  CREATE TABLE lease_tombs (
+    group_name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (group_name, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX lease_tombs_expires ON lease_tombs (expires);
+`;
+
+const STAMP = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${VERSION};`;
 
 /**
  * Opens a broker's database, made anew where there is none: in memory, or in a file that this process alone holds
- * until it ends, whichever way it ends.
+ * until it ends, whichever way it ends. A file of version 1 is brought to this version, with all that it holds.
  *
+ * @param maxBytes how large it may grow, its write-ahead log not counted.
  * @throws BrokerError `STORE_IN_USE`, `STORE_UNUSABLE`
  */
-export function openLogDatabase(path: string | undefined): DatabaseSync {
+export function openLogDatabase(path: string | undefined, maxBytes: number): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path ?? ":memory:", { timeout: BUSY_MS });
@@ -65,6 +99,7 @@ export function openLogDatabase(path: string | undefined): DatabaseSync {
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
     database.exec("PRAGMA journal_size_limit = 67108864; PRAGMA trusted_schema = OFF;");
     migrate(database, path);
+    database.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(maxBytes / PAGE_BYTES))};`);
     return database;
   } catch (cause) {
     if (database?.isOpen) database.close();
@@ -78,9 +113,10 @@ function migrate(database: DatabaseSync, path: string | undefined): void {
   const application = pragma(database, "application_id");
   const version = pragma(database, "user_version");
   const tables = database.prepare("SELECT count(*) AS count FROM sqlite_schema").get()?.count;
-  if (application === 0 && version === 0 && tables === 0) database.exec(SCHEMA);
+  if (application === 0 && version === 0 && tables === 0) database.exec(LOGS + LEASES + STAMP);
   else if (application !== APPLICATION_ID)
     throw new BrokerError("STORE_UNUSABLE", `${path} is another program's database: name another file.`);
+  else if (version === 1) database.exec(LEASES + STAMP);
   else if (version !== VERSION)
     throw new BrokerError(
       "STORE_UNUSABLE",
@@ -93,10 +129,20 @@ function pragma(database: DatabaseSync, name: string): unknown {
   return database.prepare(`PRAGMA ${name}`).get()?.[name];
 }
 
-function openingError(cause: unknown, path: string | undefined): BrokerError {
-  // SQLite's result code 5 is SQLITE_BUSY (https://sqlite.org/rescode.html#busy).
+/** What a failed read or write means to the caller: no room (SQLITE_FULL, 13), or something else that may pass. */
+export function storeError(what: string, cause: unknown): BrokerError {
+  return new BrokerError(resultCode(cause) === 13 ? "BROKER_FULL" : "BROKER_UNAVAILABLE", what, { cause });
+}
+
+/** SQLite's primary result code (https://sqlite.org/rescode.html). */
+function resultCode(cause: unknown): number | undefined {
   const code = cause instanceof Error && "errcode" in cause ? cause.errcode : undefined;
-  if (code === 5)
+  return typeof code === "number" ? code & 0xff : undefined;
+}
+
+function openingError(cause: unknown, path: string | undefined): BrokerError {
+  // SQLITE_BUSY
+  if (resultCode(cause) === 5)
     return new BrokerError("STORE_IN_USE", `${path}: end that process, or name another file.`, { cause });
   const why = cause instanceof Error ? cause.message : String(cause);
   return new BrokerError(

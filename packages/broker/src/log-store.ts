@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { BrokerError } from "./errors.ts";
+import { LeaseStore } from "./lease-store.ts";
 import { PAGE_BYTES, PAGE_ENTRIES } from "./limits.ts";
 import { openLogDatabase } from "./log-schema.ts";
 import type {
@@ -19,6 +20,8 @@ export interface LogLimits {
   readonly maxIdempotencyKeys: number;
   readonly idempotencyMs: number;
   readonly forgetChannelAfterMs: number;
+  readonly maxLeases: number;
+  readonly maxFileBytes: number;
 }
 
 /** A channel's row, held while the channel is in use. Only the store writes to it. */
@@ -57,6 +60,8 @@ const SWEEP_AGAIN_MS = 1000;
 
 /** The logs in SQLite: rows and statements, all of them synchronous. What changes something is called in `transaction`. */
 export class LogStore {
+  /** The leases, beside the logs: written in the same transactions. */
+  readonly leases: LeaseStore;
   readonly #database: DatabaseSync;
   readonly #limits: LogLimits;
   readonly #statements: ReturnType<typeof prepare>;
@@ -68,10 +73,11 @@ export class LogStore {
   #keyCount = 0;
 
   /** @throws BrokerError `STORE_IN_USE`, `STORE_UNUSABLE` */
-  constructor(path: string | undefined, limits: LogLimits) {
-    this.#database = openLogDatabase(path);
+  constructor(path: string | undefined, limits: LogLimits, now: number) {
+    this.#database = openLogDatabase(path, limits.maxFileBytes);
     this.#limits = limits;
     this.#statements = prepare(this.#database);
+    this.leases = new LeaseStore(this.#database, limits.maxLeases, now);
     this.#readCounters();
   }
 
@@ -82,6 +88,7 @@ export class LogStore {
       work();
       for (const channel of this.#changed) this.#write(channel);
       if (this.#seq !== this.#savedSeq) this.#statements.setSeq.run(this.#seq);
+      this.leases.save();
       this.#database.exec("COMMIT");
       this.#savedSeq = this.#seq;
       this.#changed.clear();
@@ -152,28 +159,20 @@ export class LogStore {
     return { type: "appended", entry };
   }
 
-  /** A page of what comes after a position, and the head, as of now. */
-  page(channel: Channel, { since, limit = PAGE_ENTRIES }: HistoryQuery, now: number): History {
+  /** A page of what comes after a position, or before one, and the head, as of now. */
+  page(channel: Channel, query: HistoryQuery, now: number): History {
     channel.first = this.#firstVisible(channel, now);
     const head = positionOf(channel);
-    const reason = since && this.#unrecoverable(channel, since);
+    const { since, before } = query;
+    const reason = since ? this.#unrecoverable(channel, since) : before && this.#unknown(channel, before);
     if (reason) return { type: "unrecoverable", reason, head };
-    const after = since ? since.offset : channel.first - 1;
-    return { type: "page", entries: this.#entriesAfter(channel, after, Math.min(limit, PAGE_ENTRIES)), head };
-  }
-
-  /** Entries after an offset, as they are in the log, retention or not. */
-  #entriesAfter(channel: Channel, offset: number, limit: number): Entry[] {
-    const entries: Entry[] = [];
-    let bytes = 0;
-    if (limit === 0) return entries;
-    for (const row of this.#statements.entriesAfter.iterate(channel.id, offset, limit)) {
-      const entry = entryOf(row);
-      entries.push(entry);
-      bytes += entry.data.length;
-      if (bytes >= PAGE_BYTES) break;
-    }
-    return entries;
+    const limit = Math.min(query.limit ?? PAGE_ENTRIES, PAGE_ENTRIES);
+    if (limit === 0) return { type: "page", entries: [], head };
+    const { entriesAfter, entriesBefore } = this.#statements;
+    const rows = query.backwards
+      ? entriesBefore.iterate(channel.id, before?.offset ?? channel.head + 1, channel.first, limit)
+      : entriesAfter.iterate(channel.id, since ? since.offset : channel.first - 1, limit);
+    return { type: "page", entries: takePage(rows), head };
   }
 
   /** Drops a batch of what is past its time. @returns whether more is waiting. */
@@ -199,6 +198,12 @@ export class LogStore {
     if (since.offset < channel.first) return "trimmed";
     const row = this.#statements.entryTag.get(channel.id, since.offset);
     return row?.tag === since.tag ? undefined : "tag";
+  }
+
+  /** Why a position is none of this log, as far as that can still be seen. */
+  #unknown(channel: Channel, at: Position): Unrecoverable | undefined {
+    const reason = this.#unrecoverable(channel, at);
+    return reason === "trimmed" ? undefined : reason;
   }
 
   #advanceHead(channel: Channel, entry: Entry, now: number): void {
@@ -285,6 +290,7 @@ export class LogStore {
     this.#channels.clear();
     if (!this.#database.isOpen) return;
     if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+    this.leases.undo();
     this.#readCounters();
   }
 
@@ -311,6 +317,19 @@ export class LogStore {
       if (this.#channels.size <= CACHED_CHANNELS / 2) return;
     }
   }
+}
+
+/** Entries up to the one that takes their bytes past a page's. */
+function takePage(rows: Iterable<Row>): Entry[] {
+  const entries: Entry[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    const entry = entryOf(row);
+    entries.push(entry);
+    bytes += entry.data.length;
+    if (bytes >= PAGE_BYTES) break;
+  }
+  return entries;
 }
 
 /** Where a channel's log ends. */
@@ -369,6 +388,9 @@ function prepare(database: DatabaseSync) {
       "SELECT offset FROM entries WHERE channel_id = ? AND offset >= ? AND time > ? ORDER BY offset LIMIT 1",
     ),
     entriesAfter: sql("SELECT * FROM entries WHERE channel_id = ? AND offset > ? ORDER BY offset LIMIT ?"),
+    entriesBefore: sql(
+      "SELECT * FROM entries WHERE channel_id = ? AND offset < ? AND offset >= ? ORDER BY offset DESC LIMIT ?",
+    ),
     entryTag: sql("SELECT tag FROM entries WHERE channel_id = ? AND offset = ?"),
     entryTime: sql("SELECT time FROM entries WHERE channel_id = ? AND offset = ?"),
     dropEntries: sql("DELETE FROM entries WHERE channel_id = ? AND offset < ?"),

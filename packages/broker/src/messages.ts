@@ -1,10 +1,20 @@
 import { BrokerError, type BrokerErrorCode, isBrokerErrorCode } from "./errors.ts";
 import { encodeFrame, type Field, FieldReader, type Frame } from "./frame.ts";
-import { PAGE_ENTRIES } from "./limits.ts";
-import type { Entry, Position, Retention, Unrecoverable } from "./port.ts";
+import {
+  decodeLeaseAnswer,
+  decodeLeaseRequest,
+  encodeLeaseAnswer,
+  encodeLeaseRequest,
+  isLeaseAnswer,
+  isLeaseRequest,
+  type LeaseAnswer,
+  type LeaseRequest,
+} from "./lease-messages.ts";
+import { BATCH_PUBLICATIONS, PAGE_ENTRIES } from "./limits.ts";
+import type { Entry, Position, Publication, PublishOutcome, Retention, Unrecoverable } from "./port.ts";
 
 /** The version of the protocol that a served broker and its connections speak. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** The most channels that one frame names. */
 export const CHANNELS_PER_FRAME = 1000;
@@ -19,13 +29,18 @@ export type ClientMessage =
       readonly key: string | undefined;
       readonly retention: Retention | undefined;
     }
+  | { readonly type: "publish-all"; readonly id: number; readonly publications: readonly Publication[] }
+  | { readonly type: "notify"; readonly id: number; readonly channel: string; readonly data: Uint8Array }
   | {
       readonly type: "history";
       readonly id: number;
       readonly channel: string;
-      readonly since: Position | undefined;
+      readonly backwards: boolean;
+      /** `since`, or backwards `before`. */
+      readonly from: Position | undefined;
       readonly limit: number;
     }
+  | LeaseRequest
   | { readonly type: "subscribe"; readonly channels: readonly string[] }
   | { readonly type: "unsubscribe"; readonly channels: readonly string[] }
   | { readonly type: "ping" };
@@ -42,6 +57,13 @@ export type ServerMessage =
       readonly duplicate: boolean;
     }
   | {
+      readonly type: "published-all";
+      readonly id: number;
+      readonly outcomes: readonly PublishOutcome[];
+    }
+  /** It was done, and there is nothing more to say. */
+  | { readonly type: "done"; readonly id: number }
+  | {
       readonly type: "page";
       readonly id: number;
       readonly head: Position;
@@ -54,7 +76,7 @@ export type ServerMessage =
       readonly reason: Unrecoverable;
     }
   | { readonly type: "failed"; readonly id: number; readonly code: BrokerErrorCode; readonly message: string }
-  | { readonly type: "subscribed"; readonly channel: string; readonly head: Position }
+  | { readonly type: "subscribed"; readonly heads: readonly ChannelHead[] }
   | {
       readonly type: "refused";
       readonly channel: string;
@@ -62,6 +84,7 @@ export type ServerMessage =
       readonly message: string;
     }
   | { readonly type: "entry"; readonly channel: string; readonly entry: Entry }
+  | { readonly type: "volatile"; readonly channel: string; readonly data: Uint8Array }
   | {
       readonly type: "reset";
       readonly channel: string;
@@ -70,9 +93,25 @@ export type ServerMessage =
     }
   /** Whether the broker behind the server can be reached; `error` is empty when it can. */
   | { readonly type: "status"; readonly error: string }
-  | { readonly type: "pong" };
+  | { readonly type: "pong" }
+  | LeaseAnswer;
 
-const CLIENT = { hello: 1, publish: 2, history: 3, subscribe: 4, unsubscribe: 5, ping: 6 } as const;
+/** From where on a channel's entries are pushed. */
+export interface ChannelHead {
+  readonly channel: string;
+  readonly head: Position;
+}
+
+const CLIENT = {
+  hello: 1,
+  publish: 2,
+  history: 3,
+  subscribe: 4,
+  unsubscribe: 5,
+  ping: 6,
+  "publish-all": 7,
+  notify: 8,
+} as const;
 const SERVER = {
   welcome: 1,
   bye: 2,
@@ -86,6 +125,9 @@ const SERVER = {
   reset: 10,
   status: 11,
   pong: 12,
+  "published-all": 13,
+  done: 14,
+  volatile: 15,
 } as const;
 
 const REASONS: readonly Unrecoverable[] = ["epoch", "ahead", "tag", "trimmed"];
@@ -100,19 +142,30 @@ const MESSAGE = 4096;
 
 /** @throws nothing: it is made of what was checked. */
 export function encodeClient(message: ClientMessage): Frame {
+  if (isLeaseRequest(message)) return encodeLeaseRequest(message);
   const type = CLIENT[message.type];
   switch (message.type) {
     case "hello":
       return encodeFrame([type, message.protocol, message.token]);
     case "publish": {
-      const { id, channel, data, key = null, retention } = message;
-      const { maxEntries = null, maxAgeMs = null } = retention ?? {};
-      return encodeFrame([type, id, channel, data, key, maxEntries, maxAgeMs]);
+      const { id, channel, data, key, retention } = message;
+      return encodeFrame([type, id, channel, data, ...publishOptions(key, retention)]);
     }
+    case "publish-all": {
+      const { id, publications } = message;
+      const fields = publications.flatMap(({ channel, data, idempotencyKey, retention }) => [
+        channel,
+        data,
+        ...publishOptions(idempotencyKey, retention),
+      ]);
+      return encodeFrame([type, id, publications.length, ...fields]);
+    }
+    case "notify":
+      return encodeFrame([type, message.id, message.channel, message.data]);
     case "history": {
-      const { id, channel, since, limit } = message;
-      const { epoch = null, offset = 0, tag = "" } = since ?? {};
-      return encodeFrame([type, id, channel, limit, epoch, offset, tag]);
+      const { id, channel, backwards, from, limit } = message;
+      const { epoch = null, offset = 0, tag = "" } = from ?? {};
+      return encodeFrame([type, id, channel, limit, backwards, epoch, offset, tag]);
     }
     case "subscribe":
     case "unsubscribe":
@@ -131,6 +184,7 @@ export function decodeClient(body: Uint8Array): ClientMessage {
 }
 
 export function encodeServer(message: ServerMessage): Frame {
+  if (isLeaseAnswer(message)) return encodeLeaseAnswer(message);
   const type = SERVER[message.type];
   switch (message.type) {
     case "welcome":
@@ -139,6 +193,19 @@ export function encodeServer(message: ServerMessage): Frame {
       return encodeFrame([type, message.code, clip(message.message)]);
     case "published":
       return encodeFrame([type, message.id, ...position(message.position), message.seq, message.duplicate]);
+    case "published-all":
+      return encodeFrame([
+        type,
+        message.id,
+        message.outcomes.length,
+        ...message.outcomes.flatMap((outcome): Field[] =>
+          outcome.type === "published"
+            ? [true, ...position(outcome.position), outcome.seq, outcome.duplicate]
+            : [false, outcome.error.code, clip(outcome.error.detail ?? "")],
+        ),
+      ]);
+    case "done":
+      return encodeFrame([type, message.id]);
     case "page":
       return encodeFrame([
         type,
@@ -152,11 +219,17 @@ export function encodeServer(message: ServerMessage): Frame {
     case "failed":
       return encodeFrame([type, message.id, message.code, clip(message.message)]);
     case "subscribed":
-      return encodeFrame([type, message.channel, ...position(message.head)]);
+      return encodeFrame([
+        type,
+        message.heads.length,
+        ...message.heads.flatMap(({ channel, head }) => [channel, ...position(head)]),
+      ]);
     case "refused":
       return encodeFrame([type, message.channel, message.code, clip(message.message)]);
     case "entry":
       return encodeFrame([type, message.channel, ...entry(message.entry)]);
+    case "volatile":
+      return encodeFrame([type, message.channel, message.data]);
     case "reset":
       return encodeFrame([type, message.channel, ...position(message.head), REASONS.indexOf(message.reason)]);
     case "status":
@@ -175,6 +248,8 @@ export function decodeServer(body: Uint8Array): ServerMessage {
 }
 
 function clientMessage(type: number, fields: FieldReader): ClientMessage {
+  const request = decodeLeaseRequest(type, fields);
+  if (request) return request;
   switch (type) {
     case CLIENT.hello:
       return { type: "hello", protocol: fields.count(), token: fields.text(TOKEN) };
@@ -187,11 +262,28 @@ function clientMessage(type: number, fields: FieldReader): ClientMessage {
         key: fields.optionalText(KEY),
         retention: readRetention(fields),
       };
+    case CLIENT["publish-all"]: {
+      const id = fields.count();
+      const publications = Array.from({ length: fields.count(BATCH_PUBLICATIONS) }, () => {
+        const [channel, data] = [fields.text(CHANNEL), fields.bytes()];
+        const [idempotencyKey, retention] = [fields.optionalText(KEY), readRetention(fields)];
+        return {
+          channel,
+          data,
+          ...(idempotencyKey !== undefined && { idempotencyKey }),
+          ...(retention && { retention }),
+        };
+      });
+      return { type: "publish-all", id, publications };
+    }
+    case CLIENT.notify:
+      return { type: "notify", id: fields.count(), channel: fields.text(CHANNEL), data: fields.bytes() };
     case CLIENT.history: {
       const [id, channel, limit] = [fields.count(), fields.text(CHANNEL), fields.count(PAGE_ENTRIES)];
+      const backwards = fields.flag();
       const [epoch, offset, tag] = [fields.optionalText(EPOCH), fields.count(), fields.text(TAG)];
-      const since = epoch === undefined ? undefined : { epoch, offset, tag };
-      return { type: "history", id, channel, since, limit };
+      const from = epoch === undefined ? undefined : { epoch, offset, tag };
+      return { type: "history", id, channel, backwards, from, limit };
     }
     case CLIENT.subscribe:
       return { type: "subscribe", channels: readChannels(fields) };
@@ -205,6 +297,8 @@ function clientMessage(type: number, fields: FieldReader): ClientMessage {
 }
 
 function serverMessage(type: number, fields: FieldReader): ServerMessage {
+  const answer = decodeLeaseAnswer(type, fields);
+  if (answer) return answer;
   switch (type) {
     case SERVER.welcome:
       return { type: "welcome", maxFrameBytes: fields.count() };
@@ -214,6 +308,15 @@ function serverMessage(type: number, fields: FieldReader): ServerMessage {
       const [id, at] = [fields.count(), readPosition(fields)];
       return { type: "published", id, position: at, seq: fields.count(), duplicate: fields.flag() };
     }
+    case SERVER["published-all"]: {
+      const id = fields.count();
+      const outcomes = Array.from({ length: fields.count(BATCH_PUBLICATIONS) }, () => readOutcome(fields));
+      return { type: "published-all", id, outcomes };
+    }
+    case SERVER.done:
+      return { type: "done", id: fields.count() };
+    case SERVER.volatile:
+      return { type: "volatile", channel: fields.text(CHANNEL), data: fields.bytes() };
     case SERVER.page: {
       const [id, head] = [fields.count(), readPosition(fields)];
       const entries = Array.from({ length: fields.count(PAGE_ENTRIES) }, () => readEntry(fields));
@@ -229,7 +332,13 @@ function serverMessage(type: number, fields: FieldReader): ServerMessage {
     case SERVER.failed:
       return { type: "failed", id: fields.count(), ...readError(fields) };
     case SERVER.subscribed:
-      return { type: "subscribed", channel: fields.text(CHANNEL), head: readPosition(fields) };
+      return {
+        type: "subscribed",
+        heads: Array.from({ length: fields.count(CHANNELS_PER_FRAME) }, () => ({
+          channel: fields.text(CHANNEL),
+          head: readPosition(fields),
+        })),
+      };
     case SERVER.refused:
       return { type: "refused", channel: fields.text(CHANNEL), ...readError(fields) };
     case SERVER.entry:
@@ -248,6 +357,10 @@ function serverMessage(type: number, fields: FieldReader): ServerMessage {
     default:
       throw new BrokerError("FRAME_INVALID", `There is no message ${type}.`);
   }
+}
+
+function publishOptions(key: string | undefined, retention: Retention | undefined): Field[] {
+  return [key ?? null, retention?.maxEntries ?? null, retention?.maxAgeMs ?? null];
 }
 
 function position({ epoch, offset, tag }: Position): Field[] {
@@ -274,6 +387,15 @@ function readEntry(fields: FieldReader): Entry {
     time: fields.count(),
     data: fields.bytes(),
   };
+}
+
+function readOutcome(fields: FieldReader): PublishOutcome {
+  if (fields.flag()) {
+    const at = readPosition(fields);
+    return { type: "published", position: at, seq: fields.count(), duplicate: fields.flag() };
+  }
+  const { code, message } = readError(fields);
+  return { type: "refused", error: new BrokerError(code, message) };
 }
 
 function readReason(fields: FieldReader): Unrecoverable {

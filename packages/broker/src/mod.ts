@@ -1,3 +1,4 @@
+export type { Abilities, Ability } from "./abilities.ts";
 export type { ConnectBrokerOptions } from "./connect.ts";
 export { connectBroker } from "./connect.ts";
 export { formatCursor, parseCursor } from "./cursor.ts";
@@ -5,6 +6,9 @@ export type { EmbeddedBrokerOptions } from "./embedded.ts";
 export { openEmbeddedBroker } from "./embedded.ts";
 export type { BrokerErrorCode } from "./errors.ts";
 export { BrokerError } from "./errors.ts";
+export type { LeaseOptions, LeaseOwnerOptions } from "./lease-owner.ts";
+export { LeaseOwner } from "./lease-owner.ts";
+export type { Lease, LeaseEvent, LeasePut, LeaseTable, LeaseWrite } from "./lease-table.ts";
 export { isChannelName } from "./limits.ts";
 export { openBroker } from "./open.ts";
 export type {
@@ -15,9 +19,12 @@ export type {
   History,
   HistoryQuery,
   Position,
+  Publication,
   Published,
   PublishOptions,
+  PublishOutcome,
   Retention,
+  SubscribeOptions,
   Subscription,
   Unrecoverable,
 } from "./port.ts";

@@ -33,6 +33,7 @@ test.each([
   "redis://localhost",
   "holdfast://127.0.0.1:80",
   "holdfast://secret@127.0.0.1",
+  "holdfast://secret@unix:relative",
   "holdfast://secret@127.0.0.1:0",
   "holdfast://secret@127.0.0.1:99999",
   "holdfast://secret@127.0.0.1:80/path",

@@ -1,3 +1,7 @@
+import type { Abilities } from "./abilities.ts";
+import type { BrokerError } from "./errors.ts";
+import type { LeaseTable } from "./lease-table.ts";
+
 /**
  * The broker port: what Holdfast needs of a message broker, and all that it may assume of one. An engine proves
  * itself with the contract suite in `contract.ts`.
@@ -8,38 +12,79 @@
  * What every engine promises:
  *
  * - **Order.** All subscribers, on all nodes, are given a channel's entries in offset order, each once. Entries of
- *   publishes that were not awaited one after the other have an arbitrary order, the same for everybody.
+ *   publishes that were not awaited one after the other have an arbitrary order, the same for everybody; those of one
+ *   `publishAll` are in its order, channel by channel.
  * - **Accepted.** `publish` resolves when the entry is in the log: every later `history` shows it, and every
  *   subscription delivers it. A rejected publish may have been accepted all the same (the answer was lost): repeat
  *   it with the same idempotency key.
  * - **No silent gap.** A connection that was lost is made again by the engine, with back-off. What was missed is
  *   read from the log and delivered before anything later. Where the log no longer reaches back, the subscriber is
  *   told with a `reset` event and nothing is delivered as though it followed on.
+ * - **Disconnected.** A call waits for the connection for a bounded time and is then rejected as retryable.
+ *   Subscriptions and followed leases stay, and go on by themselves.
+ * - **Restart.** With the ability `durable`, logs, epochs, idempotency keys and leases are there again after a restart
+ *   of the broker. Without it every channel begins anew with another epoch, so that no old position is mistaken.
  */
 export interface Broker {
+  /** What this engine has and has not, and why. Never changes. */
+  readonly abilities: Abilities;
+
+  /** Who is here: records with an owner and a time to live, beside the logs. */
+  readonly leases: LeaseTable;
+
   /**
    * Appends to a channel's log.
    *
    * @param data opaque bytes, at most the engine's entry limit (default 1 MiB).
-   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `ENTRY_TOO_LARGE`, `CHANNEL_INVALID`,
-   *   `CHANNEL_LIMIT`, `ENTRY_INVALID`, `IDEMPOTENCY_KEY_INVALID`, `RETENTION_INVALID`
+   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `BROKER_FULL` (retryable), `ENTRY_TOO_LARGE`,
+   *   `CHANNEL_INVALID`, `CHANNEL_LIMIT`, `ENTRY_INVALID`, `IDEMPOTENCY_KEY_INVALID`, `RETENTION_INVALID`,
+   *   `ABILITY_MISSING`
    */
   publish(channel: string, data: Uint8Array, options?: PublishOptions): Promise<Published>;
 
   /**
-   * Delivers a channel's entries from now on, until closed. The listener is called on the event loop and must
-   * neither block nor throw; what it throws harms no other listener. Its first event is always `subscribed`, which it
-   * is given before this resolves. A channel has an epoch from its first use on, and offset 0 before its first entry.
+   * Appends to many channels' logs with few round trips. Within a channel the order is that of the list.
    *
-   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `CHANNEL_INVALID`, `CHANNEL_LIMIT`
+   * @param publications 1 to 1,000, with 2 MiB of data together at most.
+   * @returns for each publication what became of it, in the list's order: one that is refused holds up no other.
+   * @throws BrokerError `BATCH_INVALID`, or, when it is not known what was accepted, `BROKER_CLOSED`,
+   *   `BROKER_UNAVAILABLE` (retryable), `BROKER_FULL` (retryable): repeat it with the same idempotency keys.
    */
-  subscribe(channel: string, listener: (event: ChannelEvent) => void): Promise<Subscription>;
+  publishAll(publications: readonly Publication[]): Promise<readonly PublishOutcome[]>;
 
   /**
-   * Reads a channel's log forwards. The page and the head it reports are of one moment.
+   * Hands a message to those who are subscribed now, on all nodes, as a `volatile` event: at most once, with no place
+   * in the log and no order against its entries. For what is worthless a second later (somebody is typing).
+   * Resolves when the broker has it; who is away meanwhile misses it.
+   *
+   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `ENTRY_TOO_LARGE`, `ENTRY_INVALID`,
+   *   `CHANNEL_INVALID`, `ABILITY_MISSING`
+   */
+  notify(channel: string, data: Uint8Array): Promise<void>;
+
+  /**
+   * Delivers a channel's entries, from now on or from `since` on, until closed. The listener is called on the event
+   * loop and must neither block nor throw; what it throws harms no other listener. Its first event is given before this
+   * resolves: `subscribed`, and every entry after that position follows with no seam; or, where `since` can't be
+   * continued from, `reset` with the reason, and every entry after its head follows.
+   *
+   * A channel has an epoch from its first use on, and offset 0 before its first entry. Subscriptions that are asked for
+   * in one turn of the event loop cost a few round trips together, however many they are.
    *
    * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `CHANNEL_INVALID`, `CHANNEL_LIMIT`,
    *   `QUERY_INVALID`
+   */
+  subscribe(
+    channel: string,
+    listener: (event: ChannelEvent) => void,
+    options?: SubscribeOptions,
+  ): Promise<Subscription>;
+
+  /**
+   * Reads a channel's log, forwards or backwards. The page and the head it reports are of one moment.
+   *
+   * @throws BrokerError `BROKER_CLOSED`, `BROKER_UNAVAILABLE` (retryable), `CHANNEL_INVALID`, `CHANNEL_LIMIT`,
+   *   `QUERY_INVALID`, `ABILITY_MISSING`
    */
   history(channel: string, query: HistoryQuery): Promise<History>;
 
@@ -60,6 +105,11 @@ export interface PublishOptions {
   readonly retention?: Retention;
 }
 
+export interface Publication extends PublishOptions {
+  readonly channel: string;
+  readonly data: Uint8Array;
+}
+
 /** Entries beyond either bound are dropped, oldest first. */
 export interface Retention {
   readonly maxEntries: number;
@@ -75,6 +125,11 @@ export interface Published {
    */
   readonly duplicate: boolean;
 }
+
+export type PublishOutcome =
+  | ({ readonly type: "published" } & Published)
+  /** Nothing was appended for this one; `publish` would have thrown the error. */
+  | { readonly type: "refused"; readonly error: BrokerError };
 
 /**
  * A place in a channel's log: after the entry at `offset`, or before the first with offset 0.
@@ -101,12 +156,19 @@ export interface Entry {
   readonly data: Uint8Array;
 }
 
+export interface SubscribeOptions {
+  /** Deliver what comes after this position. Absent: what comes from now on. */
+  readonly since?: Position;
+}
+
 export type ChannelEvent =
-  /** Every entry after `head` will follow. */
-  | { readonly type: "subscribed"; readonly head: Position }
+  /** Every entry after `position` will follow. With `since` it is that very position. */
+  | { readonly type: "subscribed"; readonly position: Position }
   | { readonly type: "entry"; readonly entry: Entry }
   /** Entries were lost to this subscription, or the log began anew; what follows comes after `head`. */
-  | { readonly type: "reset"; readonly head: Position; readonly reason: Unrecoverable };
+  | { readonly type: "reset"; readonly head: Position; readonly reason: Unrecoverable }
+  /** What `notify` was given. */
+  | { readonly type: "volatile"; readonly data: Uint8Array };
 
 export interface Subscription {
   /** After this no event is delivered. Idempotent. */
@@ -114,16 +176,21 @@ export interface Subscription {
 }
 
 export interface HistoryQuery {
-  /** Read what comes after this position. Absent: from the oldest entry kept. */
+  /** Read forwards what comes after this position. Absent: from the oldest entry kept. */
   readonly since?: Position;
+  /** Read backwards, newest first. Not together with `since`. */
+  readonly backwards?: boolean;
+  /** Backwards only: begin with the entry before the one at this position. Absent: with the newest. */
+  readonly before?: Position;
   /** At most this many entries. Default 1,000, and more is taken as 1,000; 0 asks for the head alone. */
   readonly limit?: number;
 }
 
 /**
- * `page`: the entries right after the position, and nothing left out between. Never a partial answer, but it may hold
- * fewer entries than were asked for, since engines bound a page's bytes too: there is more to read as long as its last
- * offset is below the head's. It holds one entry at least, unless there is none or `limit` is 0.
+ * `page`: the entries right after the position (backwards: right before it), and nothing left out between. Never a
+ * partial answer, but it may hold fewer entries than were asked for, since engines bound a page's bytes too: forwards
+ * there is more to read as long as its last offset is below the head's, backwards until a page is empty. It holds one
+ * entry at least, unless there is none or `limit` is 0.
  */
 export type History =
   | { readonly type: "page"; readonly entries: readonly Entry[]; readonly head: Position }
@@ -131,7 +198,8 @@ export type History =
 
 /**
  * Why a position can't be continued from. `epoch`: of another log; `ahead`: past the head, so the log was rolled
- * back; `tag`: the entry at that offset is another one; `trimmed`: entries after it are no longer kept.
+ * back; `tag`: the entry at that offset is another one; `trimmed`: entries after it are no longer kept (forwards only:
+ * before it there may always be nothing left).
  */
 export type Unrecoverable = "epoch" | "ahead" | "tag" | "trimmed";
 

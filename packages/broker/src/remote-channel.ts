@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { BrokerError } from "./errors.ts";
-import { Feed, type Listener } from "./feed.ts";
-import type { Entry, History, Position, Subscription, Unrecoverable } from "./port.ts";
+import { Feed, isSame, type Listener } from "./feed.ts";
+import type { Entry, History, Position, SubscribeOptions, Subscription, Unrecoverable } from "./port.ts";
 
 /** What a channel needs of its connection. */
 export interface ChannelHost {
@@ -18,7 +18,8 @@ export interface ChannelHost {
 
 interface Waiter {
   readonly listener: Listener;
-  readonly resolve: (subscription: Subscription) => void;
+  readonly options: SubscribeOptions;
+  readonly resolve: (subscription: Subscription | Promise<Subscription>) => void;
   readonly reject: (error: BrokerError) => void;
   readonly timer: NodeJS.Timeout;
 }
@@ -51,21 +52,24 @@ export class RemoteChannel {
   }
 
   /** @throws BrokerError `BROKER_UNAVAILABLE` and what the server refuses a channel with */
-  join(listener: Listener): Promise<Subscription> {
-    if (this.#feed && this.#state === "live") return Promise.resolve(this.#feed.join(listener));
+  join(listener: Listener, options: SubscribeOptions = {}): Promise<Subscription> {
+    if (this.#feed && this.#state === "live") return this.#feed.join(listener, options);
     return new Promise((resolve, reject) => {
       const late = () =>
         this.#rejectWaiter(waiter, new BrokerError("BROKER_UNAVAILABLE", "No answer in time."));
-      const waiter = { listener, resolve, reject, timer: setTimeout(late, this.#host.subscribeMs) };
+      const waiter = { listener, options, resolve, reject, timer: setTimeout(late, this.#host.subscribeMs) };
       this.#waiters.add(waiter);
     });
   }
 
   /** The server follows the channel now: every entry after the head will be pushed. */
   subscribed(head: Position): void {
-    this.#feed ??= new Feed(head, this.#host.onListenerError, () => this.#leaveIfEmpty());
-    const { epoch, offset, tag } = this.#feed.position;
-    if (head.epoch === epoch && head.offset === offset && head.tag === tag) this.#goLive();
+    this.#feed ??= new Feed(head, {
+      read: (since) => this.#host.read(this.name, since),
+      empty: () => this.#leaveIfEmpty(),
+      onListenerError: this.#host.onListenerError,
+    });
+    if (isSame(head, this.#feed.position)) this.#goLive();
     else void this.#catchUp(head.offset);
   }
 
@@ -80,6 +84,10 @@ export class RemoteChannel {
     if (this.#state === "behind") this.#target = Math.max(this.#target, entry.offset);
     else if (this.#state === "live" && this.#feed && !this.#feed.deliver(entry))
       void this.#catchUp(entry.offset);
+  }
+
+  notify(data: Uint8Array): void {
+    this.#feed?.notify(data);
   }
 
   reset(head: Position, reason: Unrecoverable): void {
@@ -112,7 +120,7 @@ export class RemoteChannel {
       if (!this.#feed || this.#state !== "live") return;
       this.#waiters.delete(waiter);
       clearTimeout(waiter.timer);
-      waiter.resolve(this.#feed.join(waiter.listener));
+      waiter.resolve(this.#feed.join(waiter.listener, waiter.options));
     }
   }
 

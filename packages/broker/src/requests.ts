@@ -1,8 +1,23 @@
 import { BrokerError } from "./errors.ts";
 import type { Frame } from "./frame.ts";
+import type { Lease } from "./lease-table.ts";
 import type { ServerMessage } from "./messages.ts";
 
-export type Answer = Extract<ServerMessage, { readonly type: "published" | "page" | "unrecoverable" }>;
+export type Answer = Extract<
+  ServerMessage,
+  {
+    readonly type:
+      | "published"
+      | "published-all"
+      | "done"
+      | "page"
+      | "unrecoverable"
+      | "renewed"
+      | "lease-put"
+      | "removed"
+      | "leases";
+  }
+>;
 
 export interface RequestBounds {
   readonly maxPending: number;
@@ -16,6 +31,8 @@ interface Pending {
   readonly deadline: number;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: BrokerError) => void;
+  /** What came before the last frame of an answer in several. */
+  parts: Lease[];
 }
 
 const CHECK_MS = 50;
@@ -41,19 +58,21 @@ export class Requests {
     const { maxPending, maxPendingBytes, requestMs } = this.#bounds;
     if (this.#pending.size >= maxPending || this.#bytes >= maxPendingBytes)
       return Promise.reject(new BrokerError("BROKER_UNAVAILABLE", "Too many requests wait for an answer."));
-    const id = ++this.#lastId;
+    const id = this.nextId();
     const frame = frameOf(id);
     this.#bytes += frame.length;
     this.#checking ??= setInterval(() => this.#expire(), Math.min(CHECK_MS, requestMs));
     this.#send(frame);
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, { frame, deadline: performance.now() + requestMs, resolve, reject });
+      this.#pending.set(id, { frame, deadline: performance.now() + requestMs, resolve, reject, parts: [] });
     });
   }
 
   /** Sends all of them on a new connection, which knows of none; but for those that its server would not take. */
   sendAgain(maxFrameBytes: number): void {
-    for (const [id, { frame }] of this.#pending) {
+    for (const [id, pending] of this.#pending) {
+      const { frame } = pending;
+      pending.parts = [];
       if (frame.length <= maxFrameBytes) this.#send(frame);
       else
         this.fail(
@@ -63,8 +82,19 @@ export class Requests {
     }
   }
 
+  /** An id that no other request has. */
+  nextId(): number {
+    return ++this.#lastId;
+  }
+
   answer(answer: Answer): void {
-    this.#take(answer.id)?.resolve(answer);
+    if (answer.type !== "leases") {
+      this.#take(answer.id)?.resolve(answer);
+      return;
+    }
+    const pending = this.#pending.get(answer.id);
+    pending?.parts.push(...answer.leases);
+    if (pending && !answer.more) this.#take(answer.id)?.resolve({ ...answer, leases: pending.parts });
   }
 
   fail(id: number, error: BrokerError): void {

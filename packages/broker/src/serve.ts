@@ -1,5 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import { createServer, type Server, type Socket } from "node:net";
+import { rm } from "node:fs/promises";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { BrokerError, type BrokerErrorCode } from "./errors.ts";
 import type { Frame } from "./frame.ts";
 import { encodeServer } from "./messages.ts";
@@ -12,6 +13,11 @@ export interface ServeBrokerOptions {
   readonly host?: string;
   /** Default 0: any free port. */
   readonly port?: number;
+  /**
+   * A Unix domain socket to listen on instead, an absolute path of at most 100 bytes. What a dead server left there is
+   * removed.
+   */
+  readonly path?: string;
   /** What a connection must show: 16 to 200 characters of letters, digits, - and _. Default: a random one. */
   readonly token?: string;
   /** Default 1,024, those that have not shown their token yet included. */
@@ -42,6 +48,7 @@ export interface ConnectionEnd {
 export interface ServedBroker {
   /** For `connectBroker`. It holds the token, so it is a secret. */
   readonly url: string;
+  /** 0 for a Unix domain socket. */
   readonly port: number;
   /** Stops listening and ends all connections. The broker itself stays open. Idempotent. */
   close(): Promise<void>;
@@ -62,7 +69,7 @@ const BOUNDS: Bounds<typeof DEFAULTS> = {
   port: [0, 65_535],
   maxConnections: [1, 65_536],
   maxStrangers: [1, 65_536],
-  maxFrameBytes: [64 * 1024, 8 * 1024 * 1024],
+  maxFrameBytes: [128 * 1024, 8 * 1024 * 1024],
   maxQueuedBytes: [64 * 1024, 2 ** 31],
   maxChannels: [1, 10_000_000],
   authenticationMs: [1, 600_000],
@@ -72,21 +79,24 @@ const BOUNDS: Bounds<typeof DEFAULTS> = {
 const TOKEN = /^[A-Za-z0-9_-]{16,200}$/;
 
 /**
- * Serves a broker to other processes over TCP, for `connectBroker`. All bytes that arrive are taken as hostile: what
+ * Serves a broker to other processes over TCP or a Unix domain socket, for `connectBroker`. All bytes that arrive are taken as hostile: what
  * is malformed, unauthenticated, too large or too slow ends its own connection, with a code.
  *
  * @throws BrokerError `OPTIONS_INVALID`, `ADDRESS_UNAVAILABLE`
  */
 export async function serveBroker(broker: Broker, options: ServeBrokerOptions = {}): Promise<ServedBroker> {
-  const { host = "127.0.0.1", token = randomBytes(24).toString("base64url"), onEnd } = options;
-  const numbers = readNumbers(options, DEFAULTS, BOUNDS, ["host", "token", "onEnd"]);
+  const { host = "127.0.0.1", path, token = randomBytes(24).toString("base64url"), onEnd } = options;
+  const numbers = readNumbers(options, DEFAULTS, BOUNDS, ["host", "path", "token", "onEnd"]);
   if (!TOKEN.test(token))
     throw new BrokerError("OPTIONS_INVALID", "token is 16 to 200 characters of letters, digits, - and _.");
+  if (path !== undefined && !(path.startsWith("/") && Buffer.byteLength(path) <= 100 && !path.includes("\0")))
+    throw new BrokerError("OPTIONS_INVALID", "path is absolute, and has 100 bytes at most.");
   const peers = new Peers(broker, token, numbers, onEnd);
   const server = createServer((socket) => peers.take(socket));
-  const port = await listen(server, host, numbers.port);
+  if (path !== undefined) await removeDeadSocket(path);
+  const port = await listen(server, path === undefined ? { host, port: numbers.port } : { path });
   return {
-    url: `holdfast://${token}@${reachable(host)}:${port}`,
+    url: `holdfast://${token}@${path === undefined ? `${reachable(host)}:${port}` : `unix:${path}`}`,
     port,
     close: () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -103,7 +113,8 @@ class Peers implements PeerHost {
   readonly #secret: Buffer;
   readonly #onEnd: ((end: ConnectionEnd) => void) | undefined;
   readonly #peers = new Map<Peer, { readonly address: string }>();
-  #latest: { readonly channel: string; readonly entry: Entry; readonly frame: Frame } | undefined;
+  /** The frame of the latest entry, or volatile message, of a channel. */
+  #latest: { readonly channel: string; readonly of: Entry | Uint8Array; readonly frame: Frame } | undefined;
 
   constructor(
     broker: Broker,
@@ -119,7 +130,8 @@ class Peers implements PeerHost {
 
   take(socket: Socket): void {
     const peer = new Peer(socket, this);
-    this.#peers.set(peer, { address: `${socket.remoteAddress}:${socket.remotePort}` });
+    const { remoteAddress, remotePort } = socket;
+    this.#peers.set(peer, { address: remoteAddress ? `${remoteAddress}:${remotePort}` : "unix" });
     const strangers = [...this.#peers.keys()].filter((other) => !other.authenticated);
     // Dropping the oldest keeps the door open to a peer with the token, which shows it at once.
     if (strangers.length > this.limits.maxStrangers)
@@ -132,11 +144,15 @@ class Peers implements PeerHost {
     return timingSafeEqual(digest(token), this.#secret);
   }
 
-  entryFrame(channel: string, entry: Entry): Frame {
+  eventFrame(channel: string, of: Entry | Uint8Array): Frame {
     const latest = this.#latest;
-    if (latest?.entry === entry && latest.channel === channel) return latest.frame;
-    const frame = encodeServer({ type: "entry", channel, entry });
-    this.#latest = { channel, entry, frame };
+    if (latest?.of === of && latest.channel === channel) return latest.frame;
+    const frame = encodeServer(
+      of instanceof Uint8Array
+        ? { type: "volatile", channel, data: of }
+        : { type: "entry", channel, entry: of },
+    );
+    this.#latest = { channel, of, frame };
     return frame;
   }
 
@@ -151,21 +167,37 @@ class Peers implements PeerHost {
   }
 }
 
-async function listen(server: Server, host: string, port: number): Promise<number> {
+async function listen(
+  server: Server,
+  at: { readonly host: string; readonly port: number } | { readonly path: string },
+): Promise<number> {
   try {
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen({ host, port }, () => {
+      server.listen(at, () => {
         server.off("error", reject);
         resolve();
       });
     });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new BrokerError("ADDRESS_UNAVAILABLE", `${host}:${port}: ${why}.`, { cause });
+    const where = "path" in at ? at.path : `${at.host}:${at.port}`;
+    throw new BrokerError("ADDRESS_UNAVAILABLE", `${where}: ${why}.`, { cause });
   }
   const address = server.address();
-  return address && typeof address === "object" ? address.port : port;
+  return address && typeof address === "object" ? address.port : 0;
+}
+
+/** A server that was killed leaves its socket behind, on which nobody can listen again. One that answers stays. */
+async function removeDeadSocket(path: string): Promise<void> {
+  const code = await new Promise<unknown>((resolve) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      resolve(undefined);
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code));
+  });
+  if (code === "ECONNREFUSED") await rm(path, { force: true });
 }
 
 /** Where this machine reaches an address that it listens on. */

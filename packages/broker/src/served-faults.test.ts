@@ -109,7 +109,7 @@ async function expectWholeUnder(
   const whole = log.map(textOf);
   await vi.waitFor(() => expect(early.texts()).toEqual(whole), WAIT);
   const [joined] = late.events;
-  const head = joined?.type === "subscribed" ? joined.head.offset : -1;
+  const head = joined?.type === "subscribed" ? joined.position.offset : -1;
   await vi.waitFor(() => expect(late.texts()).toEqual(whole.slice(head)), WAIT);
   expect([...early.resets(), ...late.resets()]).toEqual([]);
 }

@@ -1,9 +1,19 @@
 import type { Socket } from "node:net";
 import { BrokerError, type BrokerErrorCode } from "./errors.ts";
 import { type Frame, FrameReader } from "./frame.ts";
+import { isLeaseRequest, type LeaseRequest } from "./lease-messages.ts";
 import { PAGE_BYTES } from "./limits.ts";
-import { type ClientMessage, decodeClient, encodeServer, PROTOCOL, type ServerMessage } from "./messages.ts";
+import {
+  CHANNELS_PER_FRAME,
+  type ChannelHead,
+  type ClientMessage,
+  decodeClient,
+  encodeServer,
+  PROTOCOL,
+  type ServerMessage,
+} from "./messages.ts";
 import { OutgoingQueue } from "./outgoing-queue.ts";
+import { PeerLeases } from "./peer-leases.ts";
 import type { Broker, ChannelEvent, Entry, History, Subscription } from "./port.ts";
 
 export interface PeerLimits {
@@ -19,8 +29,8 @@ export interface PeerHost {
   readonly broker: Broker;
   readonly limits: PeerLimits;
   authenticate(token: string): boolean;
-  /** The frame of an entry, the same for every connection, so that it is encoded once. */
-  entryFrame(channel: string, entry: Entry): Frame;
+  /** The frame of an entry, or a volatile message, the same for every connection, so that it is encoded once. */
+  eventFrame(channel: string, of: Entry | Uint8Array): Frame;
   ended(peer: Peer, code: BrokerErrorCode | undefined, message: string): void;
 }
 
@@ -28,8 +38,8 @@ export interface PeerHost {
 const STRANGER_FRAME_BYTES = 1024;
 
 /** Requests of one peer that are under way; beyond these its next ones are left in its socket. */
-const MAX_PUBLISHES = 4096;
-const MAX_PUBLISH_BYTES = 16 * 1024 * 1024;
+const MAX_WRITES = 4096;
+const MAX_WRITE_BYTES = 16 * 1024 * 1024;
 const MAX_SUBSCRIBES = 2000;
 /** Times a page and its last entry this stays well under the bound on what is queued for a peer. */
 const MAX_READS = 4;
@@ -48,11 +58,14 @@ export class Peer {
   readonly #reader = new FrameReader(STRANGER_FRAME_BYTES);
   readonly #queue: OutgoingQueue;
   readonly #channels = new Map<string, Followed>();
+  readonly #leases: PeerLeases;
+  /** Answers to subscribers that go together in one frame, before anything else does. */
+  #heads: ChannelHead[] = [];
   #unwatch: (() => void) | undefined;
   #authenticated = false;
   #ended = false;
-  #publishes = 0;
-  #publishBytes = 0;
+  #writes = 0;
+  #writeBytes = 0;
   #reads = 0;
   #subscribes = 0;
   #timer: NodeJS.Timeout;
@@ -60,6 +73,7 @@ export class Peer {
   constructor(socket: Socket, host: PeerHost) {
     this.#socket = socket;
     this.#host = host;
+    this.#leases = new PeerLeases(host.broker.leases, (answer) => this.#send(answer));
     this.#queue = new OutgoingQueue(socket, host.limits.maxQueuedBytes, {
       drained: () => this.#pump(),
       overflowed: () => this.end("SLOW_CONSUMER"),
@@ -116,8 +130,8 @@ export class Peer {
   #busy(): boolean {
     return (
       this.#queue.bytes > BUSY_QUEUE_BYTES ||
-      this.#publishes >= MAX_PUBLISHES ||
-      this.#publishBytes >= MAX_PUBLISH_BYTES ||
+      this.#writes >= MAX_WRITES ||
+      this.#writeBytes >= MAX_WRITE_BYTES ||
       this.#reads >= MAX_READS ||
       this.#subscribes >= MAX_SUBSCRIBES
     );
@@ -128,15 +142,52 @@ export class Peer {
       this.#admit(message);
       return;
     }
+    if (isLeaseRequest(message)) {
+      this.#serveLeases(message);
+      return;
+    }
+    const { broker } = this.#host;
     switch (message.type) {
       case "hello":
         throw new BrokerError("FRAME_INVALID", "A second hello.");
-      case "publish":
-        void this.#publish(message);
+      case "publish": {
+        const { id, channel, data, key, retention } = message;
+        const options = {
+          ...(key !== undefined && { idempotencyKey: key }),
+          ...(retention && { retention }),
+        };
+        void this.#write(id, data.length, async () => {
+          const published = await broker.publish(channel, data, options);
+          return { type: "published", id, ...published };
+        });
         return;
-      case "history":
-        void this.#read(message);
+      }
+      case "publish-all": {
+        const { id, publications } = message;
+        const bytes = publications.reduce((sum, { data }) => sum + data.length, 0);
+        void this.#write(id, bytes, async () => {
+          return { type: "published-all", id, outcomes: await broker.publishAll(publications) };
+        });
         return;
+      }
+      case "notify": {
+        const { id, channel, data } = message;
+        void this.#write(id, data.length, async () => {
+          await broker.notify(channel, data);
+          return { type: "done", id };
+        });
+        return;
+      }
+      case "history": {
+        const { id, channel, backwards, from, limit } = message;
+        const query = backwards
+          ? { backwards, limit, ...(from && { before: from }) }
+          : { limit, ...(from && { since: from }) };
+        void this.#read(id, async () => {
+          this.#send({ ...withinPage(await broker.history(channel, query)), id });
+        });
+        return;
+      }
       case "subscribe":
         for (const channel of message.channels) void this.#follow(channel);
         return;
@@ -145,6 +196,46 @@ export class Peer {
         return;
       case "ping":
         this.#send({ type: "pong" });
+    }
+  }
+
+  #serveLeases(message: LeaseRequest): void {
+    const { leases } = this.#host.broker;
+    const { id } = message;
+    switch (message.type) {
+      case "renew":
+        void this.#write(id, 0, async () => {
+          return { type: "renewed", id, count: await leases.renew(message.owner, message.ttlMs) };
+        });
+        return;
+      case "put":
+        void this.#write(id, message.write.value.length, async () => {
+          return { type: "lease-put", id, put: await leases.put(message.write) };
+        });
+        return;
+      case "remove":
+        void this.#write(id, 0, async () => {
+          return { type: "removed", id, had: await leases.remove(message.owner, message.group, message.key) };
+        });
+        return;
+      case "release":
+        void this.#write(id, 0, async () => {
+          await leases.release(message.owner);
+          return { type: "done", id };
+        });
+        return;
+      case "list":
+        void this.#read(id, async () => this.#leases.sendAll(id, await leases.list(message.group)));
+        return;
+      case "follow":
+        void this.#read(id, async () => {
+          if (this.#leases.size >= this.#host.limits.maxChannels)
+            throw new BrokerError("LEASE_LIMIT", "On one connection.");
+          await this.#leases.follow(id, message.group);
+        });
+        return;
+      case "unfollow":
+        this.#leases.unfollow(id);
     }
   }
 
@@ -165,38 +256,28 @@ export class Peer {
     });
   }
 
-  async #publish({ id, channel, data, key, retention }: ClientMessage & { type: "publish" }): Promise<void> {
-    this.#publishes++;
-    this.#publishBytes += data.length;
-    const options = {
-      ...(key !== undefined && { idempotencyKey: key }),
-      ...(retention !== undefined && { retention }),
-    };
-    await this.#answer(id, async () => {
-      const published = await this.#host.broker.publish(channel, data, options);
-      return { type: "published", id, ...published };
-    });
-    this.#publishes--;
-    this.#publishBytes -= data.length;
-    if (this.#socket.isPaused()) this.#pump();
-  }
-
-  async #read({ id, channel, since, limit }: ClientMessage & { type: "history" }): Promise<void> {
-    this.#reads++;
-    await this.#answer(id, async () => {
-      const history = await this.#host.broker.history(channel, { limit, ...(since && { since }) });
-      return { ...withinPage(history), id };
-    });
-    this.#reads--;
-    if (this.#socket.isPaused()) this.#pump();
-  }
-
-  async #answer(id: number, work: () => Promise<ServerMessage>): Promise<void> {
+  async #write(id: number, bytes: number, work: () => Promise<ServerMessage>): Promise<void> {
+    this.#writes++;
+    this.#writeBytes += bytes;
     try {
       this.#send(await work());
     } catch (error) {
       this.#send({ type: "failed", id, ...failureOf(error) });
     }
+    this.#writes--;
+    this.#writeBytes -= bytes;
+    if (this.#socket.isPaused()) this.#pump();
+  }
+
+  async #read(id: number, work: () => Promise<void>): Promise<void> {
+    this.#reads++;
+    try {
+      await work();
+    } catch (error) {
+      this.#send({ type: "failed", id, ...failureOf(error) });
+    }
+    this.#reads--;
+    if (this.#socket.isPaused()) this.#pump();
   }
 
   /** The answer is the subscription's own first event, so that it can't be overtaken by an entry. */
@@ -233,12 +314,42 @@ export class Peer {
   }
 
   #forward(channel: string, event: ChannelEvent): void {
-    if (event.type === "entry") this.#queue.add(this.#host.entryFrame(channel, event.entry));
-    else this.#send({ channel, ...event });
+    switch (event.type) {
+      case "entry":
+        this.#sendFrame(this.#host.eventFrame(channel, event.entry));
+        return;
+      case "volatile":
+        this.#sendFrame(this.#host.eventFrame(channel, event.data));
+        return;
+      case "subscribed":
+        this.#sendHead({ channel, head: event.position });
+        return;
+      case "reset":
+        this.#send({ channel, ...event });
+    }
+  }
+
+  /** Ten thousand channels are answered in a few frames. */
+  #sendHead(head: ChannelHead): void {
+    if (this.#heads.push(head) === 1) process.nextTick(() => this.#sendHeads());
+    else if (this.#heads.length === CHANNELS_PER_FRAME) this.#sendHeads();
+  }
+
+  #sendHeads(): void {
+    const heads = this.#heads;
+    if (heads.length === 0 || this.#ended) return;
+    this.#heads = [];
+    this.#queue.add(encodeServer({ type: "subscribed", heads }));
   }
 
   #send(message: ServerMessage): void {
-    if (!this.#ended) this.#queue.add(encodeServer(message));
+    if (!this.#ended) this.#sendFrame(encodeServer(message));
+  }
+
+  #sendFrame(frame: Frame): void {
+    if (this.#ended) return;
+    if (this.#heads.length > 0) this.#sendHeads();
+    this.#queue.add(frame);
   }
 
   #leave(code: BrokerErrorCode | undefined, message: string): void {
@@ -246,6 +357,7 @@ export class Peer {
     this.#ended = true;
     clearTimeout(this.#timer);
     this.#unwatch?.();
+    this.#leases.end();
     for (const channel of [...this.#channels.keys()]) this.#unfollow(channel);
     if (code === undefined) this.#socket.destroy();
     this.#host.ended(this, code, message);

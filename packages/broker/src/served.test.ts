@@ -1,11 +1,16 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { available, bytes, record, WAIT } from "../test/feed.ts";
 import { type ConnectBrokerOptions, connectBroker } from "./connect.ts";
 import { openEmbeddedBroker } from "./embedded.ts";
 import { encodeFrame, FrameReader } from "./frame.ts";
 import { decodeServer, encodeClient, encodeServer, PROTOCOL, type ServerMessage } from "./messages.ts";
+import { OutgoingQueue } from "./outgoing-queue.ts";
 import type { Broker, ChannelEvent, Position } from "./port.ts";
 import { type ConnectionEnd, type ServeBrokerOptions, type ServedBroker, serveBroker } from "./serve.ts";
 import { seededRandom, testSeed } from "./testing.ts";
@@ -40,6 +45,21 @@ function connectTo(url: string, options: ConnectBrokerOptions = {}): Broker {
   const client = connectBroker(url, { minBackOffMs: 1, maxBackOffMs: 20, ...options });
   cleanups.push(() => client.close());
   return client;
+}
+
+/** A broker that does what another does, of which a test can change something. */
+function forward(to: Broker): Broker {
+  return {
+    abilities: to.abilities,
+    leases: to.leases,
+    publish: (...args) => to.publish(...args),
+    publishAll: (...args) => to.publishAll(...args),
+    notify: (...args) => to.notify(...args),
+    subscribe: (...args) => to.subscribe(...args),
+    history: (...args) => to.history(...args),
+    watch: (listener) => to.watch(listener),
+    close: () => to.close(),
+  };
 }
 
 /** A connection that speaks bytes, and keeps what it is answered until it is closed. */
@@ -96,7 +116,9 @@ describe("a connection without the token", () => {
   test("is ended when it asks for anything first", async () => {
     const { port } = await serve();
     const client = new RawClient(port);
-    client.socket.write(encodeClient({ type: "history", id: 1, channel: "c", since: undefined, limit: 1 }));
+    client.socket.write(
+      encodeClient({ type: "history", id: 1, channel: "c", backwards: false, from: undefined, limit: 1 }),
+    );
     await client.closed;
     expect(client.answers).toMatchObject([{ type: "bye", code: "FRAME_INVALID" }]);
   });
@@ -165,7 +187,8 @@ describe("hostile bytes", () => {
         type: "history",
         id: 8,
         channel: "c",
-        since: { epoch: "e", offset: 1, tag: "t" },
+        backwards: false,
+        from: { epoch: "e", offset: 1, tag: "t" },
         limit: 5,
       }),
     ];
@@ -245,7 +268,7 @@ describe("the server", () => {
     client.socket.pause();
     client.socket.write(HELLO);
     const reads = Array.from({ length: 200 }, (_, id) =>
-      encodeClient({ type: "history", id, channel: "c", since: undefined, limit: 10 }),
+      encodeClient({ type: "history", id, channel: "c", backwards: false, from: undefined, limit: 10 }),
     );
     await new Promise((resolve) => client.socket.write(Buffer.concat(reads), resolve));
     client.socket.resume();
@@ -254,6 +277,19 @@ describe("the server", () => {
       interval: 50,
     });
     expect(ends).toEqual([]);
+  });
+
+  test("listens on a Unix domain socket, also where a killed server left one", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "holdfast-socket-"));
+    cleanups.push(() => rm(folder, { recursive: true }));
+    const path = join(folder, "broker.sock");
+    const code = `require("node:net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, "SIGKILL"))`;
+    await once(spawn(process.execPath, ["-e", code]), "exit");
+    const { url } = await serve({ path });
+    expect(url).toBe(`holdfast://${TOKEN}@unix:${path}`);
+    expect(await connectTo(url).publish("c", bytes("x"))).toMatchObject({ position: { offset: 1 } });
+    await expect(serve({ path })).rejects.toMatchObject({ code: "ADDRESS_UNAVAILABLE" });
+    await expect(serve({ path: "relative.sock" })).rejects.toMatchObject({ code: "OPTIONS_INVALID" });
   });
 
   test("refuses an address that it can't listen on", async () => {
@@ -281,10 +317,7 @@ describe("the connected broker", () => {
   test("shares one subscription of the served broker among its listeners, and ends it with the last", async () => {
     let open = 0;
     const counted: Broker = {
-      publish: (...args) => broker.publish(...args),
-      history: (...args) => broker.history(...args),
-      watch: (listener) => broker.watch(listener),
-      close: () => broker.close(),
+      ...forward(broker),
       subscribe: async (...args) => {
         const subscription = await broker.subscribe(...args);
         open++;
@@ -304,7 +337,7 @@ describe("the connected broker", () => {
     const second = await client.subscribe("c", two.listener);
     await client.publish("c", bytes("2"));
     expect([one.texts(), two.texts()]).toEqual([["1", "2"], ["2"]]);
-    expect(two.events[0]).toMatchObject({ type: "subscribed", head: { offset: 1 } });
+    expect(two.events[0]).toMatchObject({ type: "subscribed", position: { offset: 1 } });
     expect(open).toBe(1);
     await first.close();
     await client.publish("c", bytes("3"));
@@ -316,6 +349,35 @@ describe("the connected broker", () => {
     await vi.waitFor(() => expect(open).toBe(0), WAIT);
   });
 
+  test("subscribes ten thousand channels with a few frames each way, also from where they are", async () => {
+    const { url } = await serve();
+    const names = Array.from({ length: 10_000 }, (_, n) => `many.${n}`);
+    const heads: Position[] = [];
+    for (let from = 0; from < names.length; from += 1000) {
+      const part = names.slice(from, from + 1000).map((channel) => ({ channel, data: bytes("x") }));
+      for (const outcome of await broker.publishAll(part))
+        if (outcome.type === "published") heads.push(outcome.position);
+    }
+    for (const since of [false, true]) {
+      const client = connectTo(url);
+      await available(client);
+      const [next, encode] = [
+        vi.spyOn(FrameReader.prototype, "next"),
+        vi.spyOn(OutgoingQueue.prototype, "add"),
+      ];
+      await Promise.all(
+        names.map((name, n) =>
+          client.subscribe(name, () => undefined, since ? { since: heads[n] as Position } : {}),
+        ),
+      );
+      // Both ends of the connection are in this process: what either of them read is counted.
+      const frames = next.mock.results.filter(({ value }) => value !== undefined).length;
+      expect(encode.mock.calls.length).toBeLessThanOrEqual(15);
+      expect(frames).toBeLessThanOrEqual(30);
+      vi.restoreAllMocks();
+    }
+  });
+
   test("passes on a reset of the served broker", async () => {
     const heads: Position[] = [
       { epoch: "e", offset: 3, tag: "a" },
@@ -324,6 +386,7 @@ describe("the connected broker", () => {
     const [before, after] = heads as [Position, Position];
     const told: { listener?: (event: ChannelEvent) => void } = {};
     const fake: Broker = {
+      ...forward(broker),
       publish: () => Promise.reject(new Error("This broker publishes nothing.")),
       history: async () => ({ type: "page", entries: [], head: before }),
       watch: (listener) => {
@@ -333,7 +396,7 @@ describe("the connected broker", () => {
       close: async () => undefined,
       subscribe: async (_channel, listener) => {
         told.listener = listener;
-        listener({ type: "subscribed", head: before });
+        listener({ type: "subscribed", position: before });
         return { close: async () => undefined };
       },
     };
@@ -397,12 +460,12 @@ describe("the connected broker", () => {
   });
 
   test("refuses an entry that no frame of the server's holds, also when it was asked before it was connected", async () => {
-    const { url } = await serve({ maxFrameBytes: 64 * 1024 });
+    const { url } = await serve({ maxFrameBytes: 128 * 1024 });
     const client = connectTo(url);
     const refused = { code: "ENTRY_TOO_LARGE" };
-    await expect(client.publish("c", new Uint8Array(100_000))).rejects.toMatchObject(refused);
+    await expect(client.publish("c", new Uint8Array(200_000))).rejects.toMatchObject(refused);
     await available(client);
-    await expect(client.publish("c", new Uint8Array(100_000))).rejects.toMatchObject(refused);
+    await expect(client.publish("c", new Uint8Array(200_000))).rejects.toMatchObject(refused);
     expect(ends).toEqual([]);
   });
 

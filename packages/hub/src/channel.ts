@@ -67,7 +67,7 @@ export class Channel {
   #on(event: ChannelEvent): void {
     switch (event.type) {
       case "subscribed":
-        this.#last = event.head;
+        this.#last = event.position;
         break;
       case "entry":
         this.#deliver(event.entry);

@@ -1,11 +1,16 @@
 import type {
+  Abilities,
   Broker,
   BrokerStatus,
   ChannelEvent,
   History,
   HistoryQuery,
+  LeaseTable,
+  Publication,
   Published,
   PublishOptions,
+  PublishOutcome,
+  SubscribeOptions,
   Subscription,
 } from "@holdfast/broker";
 
@@ -43,12 +48,36 @@ export class GatedBroker implements Broker {
     return this.#broker.publish(channel, data, options);
   }
 
-  async subscribe(channel: string, listener: (event: ChannelEvent) => void): Promise<Subscription> {
+  get abilities(): Abilities {
+    return this.#broker.abilities;
+  }
+
+  get leases(): LeaseTable {
+    return this.#broker.leases;
+  }
+
+  publishAll(publications: readonly Publication[]): Promise<readonly PublishOutcome[]> {
+    return this.#broker.publishAll(publications);
+  }
+
+  notify(channel: string, data: Uint8Array): Promise<void> {
+    return this.#broker.notify(channel, data);
+  }
+
+  async subscribe(
+    channel: string,
+    listener: (event: ChannelEvent) => void,
+    options?: SubscribeOptions,
+  ): Promise<Subscription> {
     this.#listeners.set(channel, listener);
-    const subscription = await this.#broker.subscribe(channel, (event) => {
-      if (this.#held) this.#held.push(() => listener(event));
-      else listener(event);
-    });
+    const subscription = await this.#broker.subscribe(
+      channel,
+      (event) => {
+        if (this.#held) this.#held.push(() => listener(event));
+        else listener(event);
+      },
+      options,
+    );
     this.subscriptions++;
     return {
       close: async () => {

@@ -44,6 +44,11 @@ export const API_ERRORS = {
     retryable: true,
     message: "the broker holds as many channels as it can",
   },
+  BROKER_FULL: {
+    status: 503,
+    retryable: true,
+    message: "the broker has no room left to keep this; nothing was accepted",
+  },
   BROKER_UNAVAILABLE: {
     status: 503,
     retryable: true,
@@ -74,6 +79,7 @@ const FOREIGN: Readonly<Record<string, ApiErrorCode>> = {
   FST_ERR_MAX_PARAM_LENGTH: "CHANNEL_INVALID",
   FST_ERR_CTP_INVALID_MEDIA_TYPE: "UNSUPPORTED_MEDIA_TYPE",
   BROKER_CLOSED: "BROKER_UNAVAILABLE",
+  BROKER_FULL: "BROKER_FULL",
   BROKER_UNAVAILABLE: "BROKER_UNAVAILABLE",
   CHANNEL_INVALID: "CHANNEL_INVALID",
   CHANNEL_LIMIT: "CHANNEL_LIMIT",

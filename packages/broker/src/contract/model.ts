@@ -1,6 +1,6 @@
 import { expect, vi } from "vitest";
-import type { Broker, Entry, Position, Subscription } from "./port.ts";
-import { type Random, seededRandom, testSeed } from "./testing.ts";
+import type { Broker, Entry, Position, Subscription } from "../port.ts";
+import { type Random, seededRandom, testSeed } from "../testing.ts";
 
 interface Reader {
   readonly channel: string;
@@ -81,7 +81,8 @@ class ModelRun {
     const heads: Position[] = [];
     const subscription = await node.subscribe(channel, (event) => {
       if (event.type === "entry") received.push(event.entry);
-      else heads.push(event.head);
+      else if (event.type === "subscribed") heads.push(event.position);
+      else throw new Error(`A ${event.type} event has no place here.`);
     });
     const [head] = heads;
     if (!head || heads.length > 1)
