@@ -18,7 +18,7 @@ export interface ReadManifestsOptions {
   readonly maxTotalBytes?: number;
 }
 
-const DEFAULTS: Required<ReadManifestsOptions> & SourceLimits = {
+export const DEFAULTS: Required<ReadManifestsOptions> & SourceLimits = {
   stdin: "",
   mend: false,
   maxFileBytes: 4 * 1_024 * 1_024,

@@ -46,12 +46,26 @@ export class SourceReader {
 
   async *read(paths: readonly string[]): AsyncGenerator<SourceFile> {
     for (const path of paths) {
-      for await (const file of path === "-" ? [STDIN] : this.#expand(path)) {
+      for await (const file of this.#filesOf(path)) {
         if (!this.#admit(file)) return;
         const text = file === STDIN && path === "-" ? this.#fromStdin() : await this.#fromFile(file);
         if (text !== undefined) yield { file, text };
       }
     }
+  }
+
+  /** The files that would be read, without reading them. */
+  async *files(paths: readonly string[]): AsyncGenerator<string> {
+    for (const path of paths) {
+      for await (const file of this.#filesOf(path)) {
+        if (!this.#admit(file)) return;
+        yield file;
+      }
+    }
+  }
+
+  #filesOf(path: string): AsyncIterable<string> | Iterable<string> {
+    return path === "-" ? [STDIN] : this.#expand(path);
   }
 
   /** Whether one more file is within the limits. */
