@@ -15,6 +15,8 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 const CLI_ERRORS = {
   /** What a flag or an argument says can't be understood. */
   ARGUMENT_INVALID: EXIT.MISUSE,
+  /** A file that a flag names can't be read, or not understood. */
+  FILE_INVALID: EXIT.MISUSE,
   /** Standard input is longer than any manifest. */
   STDIN_TOO_LARGE: EXIT.NO,
   /** The publish API said no, or can't be reached. */

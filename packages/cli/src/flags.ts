@@ -21,3 +21,13 @@ export function readPort(text: string): number {
     throw new InvalidArgumentError("Write a whole number from 0 to 65535.");
   return port;
 }
+
+/** A whole number as text, within bounds. @throws InvalidArgumentError */
+export function readWhole(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (!/^\d{1,10}$/.test(text) || number < min || number > max)
+      throw new InvalidArgumentError(`Write a whole number from ${min} to ${max}.`);
+    return number;
+  };
+}

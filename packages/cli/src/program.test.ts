@@ -6,11 +6,11 @@ const wait = { timeout: 10_000, interval: 20 };
 test("without a command it prints its help and ends with 2", async () => {
   const { code, stderr } = await holdfast([]);
   expect(code).toBe(2);
-  for (const name of ["lab", "server", "api", "broker", "publish"])
+  for (const name of ["lab", "ingress", "server", "api", "broker", "publish"])
     expect(stderr).toMatch(new RegExp(`^  ${name} `, "m"));
 });
 
-test.each(["lab", "server", "api", "broker", "publish"])(
+test.each(["lab", "ingress", "server", "api", "broker", "publish"])(
   "%s --help shows an example and ends with 0",
   async (name) => {
     const { code, stdout } = await holdfast([name, "--help"]);

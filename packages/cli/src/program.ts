@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { apiCommand } from "./commands/api.ts";
 import { brokerCommand } from "./commands/broker.ts";
+import { ingressCommand } from "./commands/ingress.ts";
 import { labCommand } from "./commands/lab.ts";
 import { publishCommand } from "./commands/publish.ts";
 import { serverCommand } from "./commands/server.ts";
@@ -20,7 +21,7 @@ export function createProgram(onExit: (code: number) => void = () => {}): Comman
       "after",
       "\nExit codes: 0 done, 1 the answer is no (the message says why), 2 the command was misused.",
     );
-  for (const make of [labCommand, serverCommand, apiCommand, brokerCommand, publishCommand]) {
+  for (const make of [labCommand, ingressCommand, serverCommand, apiCommand, brokerCommand, publishCommand]) {
     program.addCommand(make(onExit).copyInheritedSettings(program));
   }
   return program;

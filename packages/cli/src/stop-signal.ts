@@ -8,8 +8,10 @@ const ONE_AND_THE_SAME_MS = 300;
 /**
  * Aborted by the first Ctrl-C, SIGTERM or closed terminal, so that a command can end in order. A second signal ends the
  * process at once.
+ *
+ * @param onHangUp called for SIGHUP, which then ends nothing
  */
-export function stopSignal(): AbortSignal {
+export function stopSignal(onHangUp?: () => void): AbortSignal {
   const controller = new AbortController();
   let stoppedAt = 0;
   const stop = (): void => {
@@ -20,7 +22,7 @@ export function stopSignal(): AbortSignal {
       process.exit(EXIT.INTERRUPTED);
     }
   };
-  for (const signal of SIGNALS) process.on(signal, stop);
+  for (const signal of SIGNALS) process.on(signal, signal === "SIGHUP" && onHangUp ? onHangUp : stop);
   // Whoever reads the output has gone (`holdfast lab | head`): there is nobody left to run for.
   process.stdout.on("error", () => controller.abort());
   return controller.signal;

@@ -35,6 +35,8 @@ export interface ListenOptions {
   readonly port: number;
   /** Shares the address with other processes that ask for it too (SO_REUSEPORT). Default false. */
   readonly reusePort?: boolean;
+  /** What a person chooses the port with, for messages. Default `--port`. */
+  readonly portFlag?: string;
   /** Speaks TLS there, with the load balancer's certificates. Default false. */
   readonly tls?: boolean;
 }
@@ -107,7 +109,7 @@ export class Ingress {
    *   `ALREADY_LISTENING`, `INGRESS_CLOSED`
    */
   async listen(options: ListenOptions): Promise<{ host: string; port: number }> {
-    const { loadBalancer, host = "127.0.0.1", port, reusePort = false } = options;
+    const { loadBalancer, host = "127.0.0.1", port, reusePort = false, portFlag } = options;
     const name = listenerName(options);
     if (this.#closing) throw new IngressError("INGRESS_CLOSED", "the ingress is closed");
     if (this.#listeners.has(name)) {
@@ -131,7 +133,7 @@ export class Ingress {
     );
     this.#listeners.set(name, listener);
     try {
-      return await listener.listen(host, port, reusePort);
+      return await listener.listen(host, port, { reusePort, portFlag });
     } catch (error) {
       this.#listeners.delete(name);
       throw error;

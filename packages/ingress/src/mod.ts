@@ -1,4 +1,7 @@
 export { eventJson, formatEvent } from "./access-log.ts";
+export type { AdminServerOptions, Readiness } from "./admin/admin-server.ts";
+export { AdminServer } from "./admin/admin-server.ts";
+export { metricsText } from "./admin/metric-family.ts";
 export type { CookieKey } from "./affinity/cookie-keys.ts";
 export { randomCookieKey } from "./affinity/cookie-keys.ts";
 export { nodeToken } from "./affinity/session-id.ts";
@@ -19,6 +22,12 @@ export type {
   RequestEvent,
   UpgradeClosedEvent,
 } from "./events.ts";
-export type { ListenOptions } from "./ingress.ts";
+export type { ListenOptions, UnlistenOptions } from "./ingress.ts";
 export { Ingress } from "./ingress.ts";
 export type { IngressOptions } from "./options.ts";
+export type { EndpointStatus, IngressStatus, ListenerStatus } from "./status.ts";
+export type { DataPlane, DataPlaneSettings } from "./workers/data-plane.ts";
+export { LocalDataPlane } from "./workers/local-data-plane.ts";
+export type { LogFormat } from "./workers/log-writer.ts";
+export type { WorkerExitedEvent, WorkerFleetOptions } from "./workers/worker-fleet.ts";
+export { WorkerFleet } from "./workers/worker-fleet.ts";

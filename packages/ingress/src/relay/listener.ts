@@ -46,9 +46,13 @@ export class Listener {
    * @param port 0: any free one
    * @throws IngressError `PORT_IN_USE`, `PORT_FORBIDDEN`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED`
    */
-  listen(host: string, port: number, reusePort = false): Promise<{ host: string; port: number }> {
+  listen(
+    host: string,
+    port: number,
+    { reusePort = false, portFlag }: { reusePort?: boolean; portFlag?: string | undefined } = {},
+  ): Promise<{ host: string; port: number }> {
     return new Promise((resolve, reject) => {
-      const failed = (error: NodeJS.ErrnoException) => reject(listenError(error, host, port));
+      const failed = (error: NodeJS.ErrnoException) => reject(listenError(error, host, port, portFlag));
       this.#server.once("error", failed);
       this.#server.listen({ host, port, backlog: 4096, reusePort }, () => {
         this.#server.off("error", failed);

@@ -1,5 +1,5 @@
 import { write } from "node:fs";
-import { formatEvent } from "../access-log.ts";
+import { eventJson, formatEvent } from "../access-log.ts";
 import type { IngressEvent } from "../events.ts";
 
 export type LogFormat = "json" | "text" | "none";
@@ -27,7 +27,7 @@ export class LogWriter {
   /** @param fd default: standard output */
   constructor(format: Exclude<LogFormat, "none">, fd = 1) {
     this.#fd = fd;
-    this.#format = format === "json" ? (event) => JSON.stringify(event) : formatEvent;
+    this.#format = format === "json" ? (event) => eventJson(event) : formatEvent;
   }
 
   write(event: IngressEvent): void {

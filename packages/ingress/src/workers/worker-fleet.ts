@@ -112,7 +112,7 @@ export class WorkerFleet implements DataPlane {
     }
     this.#listening.set(name, given);
     try {
-      const address = await freeAddress(given.host ?? "127.0.0.1", given.port);
+      const address = await freeAddress(given);
       const options = { ...given, ...address, reusePort: true };
       this.#listening.set(name, options);
       await Promise.all([...this.#workers].map((worker) => this.#listenAt(worker, options)));
@@ -235,10 +235,11 @@ export class WorkerFleet implements DataPlane {
  * An address that nobody listens on. Asked for without SO_REUSEPORT, which would share it with any other process of this
  * user in silence.
  */
-function freeAddress(host: string, port: number): Promise<{ host: string; port: number }> {
+function freeAddress(given: ListenOptions): Promise<{ host: string; port: number }> {
+  const { host = "127.0.0.1", port, portFlag } = given;
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy());
-    server.once("error", (error) => reject(listenError(error, host, port)));
+    server.once("error", (error) => reject(listenError(error, host, port, portFlag)));
     server.listen({ host, port }, () => {
       const address = server.address();
       const found = typeof address === "object" && address ? address : { address: host, port };
