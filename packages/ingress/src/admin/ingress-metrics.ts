@@ -175,8 +175,8 @@ function statusFamilies({ listeners, endpoints }: IngressStatus): MetricFamily[]
     ),
     gauge(
       "endpoint_healthy",
-      "1 while the health check passes.",
-      "max",
+      "1 while the health check passes, and every process knows it.",
+      "min",
       ofEndpoints(({ healthy }) => (healthy ? 1 : 0)),
     ),
     gauge(

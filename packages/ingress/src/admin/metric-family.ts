@@ -6,7 +6,7 @@ export interface MetricFamily {
   readonly help: string;
   readonly type: "counter" | "gauge" | "histogram";
   /** How the series of several processes become one. */
-  readonly aggregator: "sum" | "first" | "max";
+  readonly aggregator: "sum" | "min";
   readonly values: readonly MetricValue[];
 }
 

@@ -59,6 +59,10 @@ export class WorkerFleet implements DataPlane {
   #ended: readonly object[] = [];
   #restarted = 0;
   #closing: Promise<void> | undefined;
+  /** Ended by a signal (128 and its number) that means at once; after any other end the workers drain by themselves. */
+  readonly #onExit = (code: number) => {
+    if (code > 128) for (const worker of this.#workers) worker.kill();
+  };
 
   /**
    * @returns once every worker can serve
@@ -83,6 +87,7 @@ export class WorkerFleet implements DataPlane {
     const cookieKeys = settings.ingress.cookieKeys ?? [randomCookieKey()];
     this.#options = { ...options, settings: { ...settings, ingress: { ...settings.ingress, cookieKeys } } };
     this.#judge = new Ingress(this.#options.settings.ingress);
+    process.on("exit", this.#onExit);
     for (let count = 0; count < workers; count++) this.#start(FIRST_RESTART_MS);
   }
 
@@ -146,6 +151,7 @@ export class WorkerFleet implements DataPlane {
     for (const timer of this.#restarts) clearTimeout(timer);
     await Promise.all([...this.#workers].map((worker) => worker.close(graceMs, LATE_MS)));
     await this.#judge.close();
+    process.off("exit", this.#onExit);
   }
 
   #start(restartInMs: number): void {
