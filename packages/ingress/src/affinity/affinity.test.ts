@@ -2,7 +2,7 @@ import type { Affinity, Face, RoutingModel } from "@holdfast/routing";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { COOKIE_KEY, pinned, returned } from "../../test/affinity.ts";
 import { type Answer, RawClient, send, upgradeHead } from "../../test/clients.ts";
-import { loadBalancerOf, modelOf, SERVICE } from "../../test/models.ts";
+import { loadBalancerOf, modelOf, SERVICE, serviceOf } from "../../test/models.ts";
 import { echo, type Pod, startPod } from "../../test/pods.ts";
 import { cleanUp, type Served, serve } from "../../test/serve.ts";
 
@@ -35,7 +35,7 @@ const FACES: readonly Case[] = [
     face: "holdfast",
     affinity: pinned({ ttlSec: 3600, sameSite: "Lax" }),
     cookie:
-      /^holdfast=v1\.k1\.[\w-]{11}\.[0-9a-z]+\.[\w-]{22}; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/,
+      /^holdfast-[\w-]{6}=v1\.k1\.[\w-]{11}\.[0-9a-z]+\.[\w-]{22}; Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax$/,
   },
 ];
 
@@ -143,6 +143,58 @@ describe.each(FACES)("as $name", (given) => {
   });
 });
 
+test("a client that goes to and fro between two services of a host keeps its pod of each", async () => {
+  const api = "default/api:80";
+  const hosts = [{ host: "*", paths: [{ path: "/api/*", backend: api }] }];
+  const served = await serve(await podsOf(3), {
+    model: {
+      loadBalancers: [
+        loadBalancerOf(
+          { hosts, defaultBackend: SERVICE },
+          {
+            face: "holdfast",
+            affinities: new Map([
+              [SERVICE, pinned()],
+              [api, pinned()],
+            ]),
+          },
+        ),
+      ],
+      backendServices: new Map([SERVICE, api].map((id) => [id, serviceOf(id)])),
+    },
+  });
+  const others = await Promise.all([3, 4, 5].map((index) => startPod(`api-${index}`)));
+  served.ingress.setEndpoints(
+    api,
+    others.map(({ endpoint }) => endpoint),
+  );
+  const jar = new Map<string, string>();
+  const visit = async (path: string) => {
+    const answer = await send(served, { path, headers: { Cookie: [...jar.values()].join("; ") } });
+    for (const cookie of answer.headers["set-cookie"] ?? [])
+      jar.set(cookie.split("=")[0] ?? "", returned(cookie));
+    return answer.body;
+  };
+  const [web, own] = [await visit("/"), await visit("/api/x")];
+  for (let round = 0; round < 10; round++)
+    expect([await visit("/"), await visit("/api/x")]).toEqual([web, own]);
+  expect(jar.size).toBe(2);
+});
+
+test("a pinned cookie is not issued on a CORS preflight, which GKE's is", async () => {
+  const pods = await podsOf(2);
+  const preflight = {
+    method: "OPTIONS",
+    headers: { Origin: "https://example.com", "Access-Control-Request-Method": "POST" },
+  };
+  for (const given of FACES) {
+    const served = await serveAs(given, pods);
+    const answer = await send(served, preflight);
+    expect(issued([answer]).length).toBe(given.face === "holdfast" ? 0 : 1);
+    expect(issued([await send(served, { method: "OPTIONS" })]).length).toBe(1);
+  }
+});
+
 test("a load balancer's own affinity goes before the backend service's", async () => {
   const model = modelOf({ type: "GENERATED_COOKIE", ttlSec: 0 });
   const own = loadBalancerOf(
@@ -154,7 +206,7 @@ test("a load balancer's own affinity goes before the backend service's", async (
   });
   const other = await served.ingress.listen({ loadBalancer: "default/own", port: 0 });
   expect((await send(served)).headers["set-cookie"]?.[0]).toMatch(/^GCLB=/);
-  expect((await send(other)).headers["set-cookie"]?.[0]).toMatch(/^holdfast=/);
+  expect((await send(other)).headers["set-cookie"]?.[0]).toMatch(/^holdfast-[\w-]{6}=/);
 });
 
 test("a pinned cookie that can't be written refuses the model, and the one before is served on", async () => {

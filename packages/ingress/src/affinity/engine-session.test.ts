@@ -99,7 +99,7 @@ test("an id that names its node takes no memory", () => {
   });
 });
 
-test("a session whose endpoint can't be used goes where its cookie says, and returns", () => {
+test("a session whose endpoint can't be reached goes where its cookie says, and returns", () => {
   const table = tableOf(endpoints(3));
   const policy = policyOf(pinned(), { sessionAffinity: true });
   const first = policy.choose(table, factsOf(), NONE);
@@ -116,6 +116,19 @@ test("a session whose endpoint can't be used goes where its cookie says, and ret
   expect(policy.choose(table, facts, NONE)).toEqual({ state: owner, reason: "session" });
   table.set(endpoints(3).filter(({ pod }) => pod !== owner.endpoint.pod));
   expect(policy.choose(table, facts, NONE)).toEqual({ state: first?.state, reason: "cookie" });
+});
+
+test("a session is followed to an endpoint that fails its health check, while new clients go elsewhere", () => {
+  const table = tableOf(endpoints(3, [1]));
+  const policy = policyOf(pinned(), { sessionAffinity: true });
+  for (let round = 0; round < 10; round++) {
+    const facts = within(owned("pod-1"));
+    expect(policy.choose(table, facts, NONE)).toMatchObject({
+      reason: "session",
+      state: { id: "10.0.0.2:8080" },
+    });
+    expect(policy.choose(table, HANDSHAKE, NONE)?.state.endpoint.pod).not.toBe("pod-1");
+  }
 });
 
 test("the pinned cookie is renewed by requests of a session too, for its own endpoint", () => {

@@ -13,8 +13,10 @@ import type { SessionTable } from "./session-table.ts";
  * it, whatever its cookie or address says; all others go by another rule.
  *
  * A session id that names its node needs no memory. Any other is learned from the answer to the polling handshake.
- * A request whose session's endpoint can't be used goes where the other rule sends it, and is answered there with
- * "Session ID unknown": its client begins anew.
+ * A session can be served by its endpoint alone; so it is followed there while that can be reached, healthy or not: it
+ * may be failing its health check because it is overloaded, or about to end in good order. Where it can't be reached
+ * the request goes where the other rule sends it, and is answered there with "Session ID unknown": its client
+ * begins anew.
  */
 export class EngineSession implements AffinityRule {
   readonly #backendService: BackendServiceId;
@@ -60,7 +62,7 @@ export class EngineSession implements AffinityRule {
     }
     const owner = this.#ownerOf(table, request.sid);
     if (!owner) return this.#otherwise.choose(table, facts, tried);
-    if (table.canTake(owner, tried)) {
+    if (!owner.down && !owner.removed && !tried.has(owner)) {
       const setCookie = this.#otherwise.renew?.(table, facts);
       return { state: owner, reason: "session", ...(setCookie !== undefined && { setCookie }) };
     }

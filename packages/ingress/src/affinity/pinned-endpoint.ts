@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import type { BackendServiceId, PinnedCookie } from "@holdfast/routing";
 import type { EndpointState } from "../endpoints/endpoint-state.ts";
 import type { EndpointTable } from "../endpoints/endpoint-table.ts";
@@ -24,6 +24,7 @@ const CLOCK_SKEW_SEC = 60;
  */
 export class PinnedEndpoint implements AffinityRule {
   readonly #settings: PinnedCookie;
+  readonly #name: string;
   readonly #cookies: PinnedCookies;
   readonly #signing: SigningKey;
   readonly #members: ReadonlyMap<SigningKey, MemberIndex>;
@@ -34,7 +35,8 @@ export class PinnedEndpoint implements AffinityRule {
   constructor(backendService: BackendServiceId, settings: PinnedCookie, keys: SigningKeys) {
     checkSettings(settings);
     this.#settings = settings;
-    this.#cookies = new PinnedCookies(settings.name, backendService, keys);
+    this.#name = cookieName(settings.name, backendService);
+    this.#cookies = new PinnedCookies(this.#name, backendService, keys);
     this.#signing = keys[0];
     this.#members = new Map(
       keys.map((key) => [
@@ -98,9 +100,9 @@ export class PinnedEndpoint implements AffinityRule {
   }
 
   #setCookie(state: EndpointState, facts: AffinityFacts, now: number): string {
-    const { name, path, domain, ttlSec, secure, sameSite } = this.#settings;
+    const { path, domain, ttlSec, secure, sameSite } = this.#settings;
     const token = this.#members.get(this.#signing)?.tokenOf(state) ?? "";
-    let cookie = `${name}=${this.#cookies.sign(this.#signing, token, now)}; Path=${path}`;
+    let cookie = `${this.#name}=${this.#cookies.sign(this.#signing, token, now)}; Path=${path}`;
     if (domain !== undefined) cookie += `; Domain=${domain}`;
     if (ttlSec > 0) cookie += `; Max-Age=${ttlSec}`;
     cookie += "; HttpOnly";
@@ -108,6 +110,14 @@ export class PinnedEndpoint implements AffinityRule {
     if (sameSite !== undefined) cookie += `; SameSite=${sameSite}`;
     return cookie;
   }
+}
+
+/**
+ * The name of a backend service's cookie: the one that is set, and a mark of the service. A host has several services
+ * by its paths, and under one name each would put away what the other has issued.
+ */
+export function cookieName(name: string, backendService: BackendServiceId): string {
+  return `${name}-${createHash("sha256").update(backendService).digest().toString("base64url").slice(0, 6)}`;
 }
 
 function tokenOf(key: SigningKey, text: string): string {
