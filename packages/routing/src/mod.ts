@@ -52,6 +52,9 @@ export type {
 } from "./objects.ts";
 export { formatPosition, nameOf } from "./objects.ts";
 export { selects } from "./selector.ts";
+export type { Synced } from "./sync.ts";
+export { IngressSync } from "./sync.ts";
+export type { IngressStatus, SyncEvent } from "./sync-event.ts";
 export type { Translation } from "./translate.ts";
 export { translate } from "./translate.ts";
 export { UrlMapMatcher } from "./url-map-matcher.ts";
