@@ -19,12 +19,18 @@ export interface TextStreams {
 /** `holdfast lab` for people. */
 export function textReport(streams: TextStreams, verbose: boolean): LabReport {
   const { out, err, outStyle, errStyle } = streams;
+  /** The pods that were said to be unhealthy, so that their recovery is told too. */
+  const unhealthy = new Set<string>();
   return {
     mended: ({ at, what }) => out(`${outStyle("green", "mended")} ${formatPosition(at)} ${printable(what)}`),
     passedOver: ({ kind, name, at }) =>
       out(outStyle("dim", `passed over ${formatPosition(at)} ${kind} ${name}: the lab has no use for it`)),
     complaint: (complaint) => err(formatComplaint(complaint, errStyle)),
-    event: (event) => tellEvent(event, streams, verbose),
+    event: (event) => {
+      const recovered = event.type === "pod" && event.state === "ready" && unhealthy.delete(event.pod.name);
+      if (event.type === "pod" && event.state === "unhealthy") unhealthy.add(event.pod.name);
+      tellEvent(event, streams, verbose, recovered);
+    },
     ready: (ready) => {
       for (const line of describeReady(ready, outStyle)) out(line);
     },
@@ -32,7 +38,12 @@ export function textReport(streams: TextStreams, verbose: boolean): LabReport {
   };
 }
 
-function tellEvent(event: LabEvent, { out, err, outStyle, errStyle }: TextStreams, verbose: boolean): void {
+function tellEvent(
+  event: LabEvent,
+  { out, err, outStyle, errStyle }: TextStreams,
+  verbose: boolean,
+  recovered: boolean,
+): void {
   switch (event.type) {
     case "finding":
       if (event.finding.severity === "info") out(formatComplaint(event.finding, outStyle));
@@ -47,7 +58,7 @@ function tellEvent(event: LabEvent, { out, err, outStyle, errStyle }: TextStream
       if (verbose) out(outStyle("dim", formatEvent(event.event)));
       break;
     case "pod": {
-      const line = describePod(event, verbose);
+      const line = describePod(event, verbose, recovered);
       if (line !== undefined) out(`${outStyle("cyan", event.pod.name)} ${outStyle("yellow", line)}`);
       break;
     }
@@ -55,20 +66,30 @@ function tellEvent(event: LabEvent, { out, err, outStyle, errStyle }: TextStream
 }
 
 /** What a person wants to know of a pod. How it first got up is told by the table. */
-function describePod(event: LabEvent & { readonly type: "pod" }, verbose: boolean): string | undefined {
+function describePod(
+  event: LabEvent & { readonly type: "pod" },
+  verbose: boolean,
+  recovered: boolean,
+): string | undefined {
   const { pid, restarts } = event.pod;
   switch (event.state) {
     case "started":
       return verbose ? `started (pid ${pid})` : undefined;
     case "ready":
-      if (restarts > 0) return `is ready again (pid ${pid})`;
+      if (restarts > 0 || recovered) return `is ready again (pid ${pid})`;
       return verbose ? `is ready (pid ${pid})` : undefined;
+    case "unhealthy":
+      return `is unhealthy, so ${event.pod.unhealthy?.backendService} sends it no requests: ${whyUnhealthy(event.pod)}`;
     case "late":
       return `is not ready after ${event.waitedMs / 1000} s: nothing listens on ${event.pod.address}:${event.pod.port}`;
     case "exited":
       if (event.restartInMs === undefined) return undefined;
       return `${describeExit(event.exit)}; starts again in ${event.restartInMs / 1000} s`;
   }
+}
+
+function whyUnhealthy({ unhealthy }: PodStatus): string {
+  return printable(unhealthy?.cause ?? "its health check has no answer yet");
 }
 
 function describeExit({ code, signal, failure }: PodExit): string {
@@ -107,13 +128,14 @@ function describeReady({ lab, ms }: LabReady, style: Style): string[] {
   return [...lines, "", style("bold", state + open)];
 }
 
-function describeStatus({ name, address, port, pid, ready }: PodStatus, services: string): string[] {
+function describeStatus(pod: PodStatus, services: string): string[] {
+  const { name, address, port, pid, ready, unhealthy } = pod;
   return [
     name,
     services,
     `${address}:${port}`,
     pid === undefined ? "-" : String(pid),
-    ready ? "ready" : "not ready",
+    ready ? "ready" : unhealthy ? `unhealthy: ${whyUnhealthy(pod)}` : "not ready",
   ];
 }
 

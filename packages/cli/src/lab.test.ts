@@ -35,6 +35,22 @@ describe("holdfast lab", () => {
     expect(await fetch(address ?? "").then((answer) => answer.text())).toMatch(/^web-/);
   });
 
+  test("says of a pod that fails its health check what was asked and what came", async () => {
+    const sick = `sick=${process.execPath} -e 'require("node:http").createServer((q, r) => {
+      r.statusCode = 404;
+      r.end();
+    }).listen(9376)'`;
+    const lab = start(["--image", sick], manifests({ image: "sick" }));
+    await vi.waitFor(() => expect(lab.stdout).toMatch(/^After \d\.\d s 2 of 2 pods are not ready\./m), wait);
+    const why = "GET / answered 404, want 200";
+    const line = `^web-\\S+ is unhealthy, so default/web:80 sends it no requests: ${why}$`;
+    expect(lab.stdout.match(new RegExp(line, "gm"))).toHaveLength(2);
+    expect(
+      lab.stdout.match(new RegExp(`^web-\\S+ +default/web:80 .* unhealthy: ${why}$`, "gm")),
+    ).toHaveLength(2);
+    expect(lab.stdout).toMatch(/default\/web:80 +NONE +0 of 2 ready$/m);
+  });
+
   test("ends everything within 3 seconds of Ctrl-C, with exit code 0", async () => {
     const lab = start(["--json", "--image", STUBBORN], `${manifests()}---${stubbornDeployment()}`);
     await vi.waitFor(() => {

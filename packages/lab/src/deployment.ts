@@ -98,11 +98,14 @@ function portsOf(
   const routed = backendsOf(deployment, model)
     .map(({ targetPort }) => containerPort(targetPort, container))
     .filter((port) => port !== undefined);
+  const probed = backendsOf(deployment, model)
+    .map(({ healthCheck }) => healthCheck.port)
+    .filter((port) => port !== "serving");
   const port = declared[0] ?? targets[0] ?? DEFAULT_PORT;
   const readyPorts = routed.length > 0 ? routed : declared.slice(0, 1);
   return {
     port,
-    containerPorts: [...new Set([port, ...declared, ...routed])],
+    containerPorts: [...new Set([port, ...declared, ...routed, ...probed])],
     readyPorts: [...new Set(readyPorts)],
   };
 }

@@ -7,7 +7,8 @@ import type { PodExit } from "./pod-process.ts";
 export type LabEvent =
   /** About the manifests: never an error, for those refuse the lab as a whole. */
   | { readonly type: "finding"; readonly finding: LabFinding }
-  | { readonly type: "pod"; readonly state: "started" | "ready"; readonly pod: PodStatus }
+  /** `unhealthy`: it accepts connections, but a balancer's health check fails, so that one sends it no requests. */
+  | { readonly type: "pod"; readonly state: "started" | "ready" | "unhealthy"; readonly pod: PodStatus }
   /** The program ended; it is started again in `restartInMs`, or no more where that is absent. */
   | {
       readonly type: "pod";
@@ -16,7 +17,7 @@ export type LabEvent =
       readonly exit: PodExit;
       readonly restartInMs?: number;
     }
-  /** The time for getting ready is over and this pod is not; it runs on. */
+  /** The time for getting ready is over and nothing listens on this pod's port; it runs on. */
   | { readonly type: "pod"; readonly state: "late"; readonly pod: PodStatus; readonly waitedMs: number }
   /** A line that a pod's program wrote. */
   | {

@@ -145,6 +145,42 @@ describe("pods", () => {
   });
 });
 
+describe("health checks", () => {
+  /** Answers 404 to its health check, until it is asked for /mend. */
+  const SICK = `${process.execPath} -e '
+    let status = 404;
+    require("node:http").createServer((q, r) => {
+      if (q.url === "/mend") status = 200;
+      r.statusCode = status;
+      r.end(process.env.POD_NAME);
+    }).listen(3000)'`;
+  const container = { image: "acme/chat:1", ports: [{ containerPort: 3000 }] };
+  const objects = [deployment("web", { container }), service("web", 3000), ingress("web", "web")];
+  const states = (events: readonly LabEvent[]) =>
+    events.flatMap((event) => (event.type === "pod" ? [event.state] : []));
+
+  test("keep requests from a pod that fails them, and say why, until it is well", async () => {
+    const { lab, events, url } = await start({ objects, images: { "acme/chat": SICK } });
+    const unhealthy = { backendService: "default/web:80", cause: "GET / answered 404, want 200" };
+    expect(lab.pods()).toMatchObject([{ ready: false, unhealthy }]);
+    expect(states(events)).toEqual(["started", "unhealthy"]);
+    expect((await request(url)).status).toBe(502);
+    const [pod] = lab.pods();
+    await request(`http://${pod?.address}:${pod?.port}/mend`);
+    await vi.waitFor(() => expect(states(events)).toEqual(["started", "unhealthy", "ready"]), wait);
+    expect(lab.pods()[0]).not.toHaveProperty("unhealthy");
+    expect(await request(url)).toMatchObject({ status: 200, body: pod?.name });
+  });
+
+  test("make a lab wait for pods that are well a little later than they listen", async () => {
+    const SLOW = SICK.replace("let status = 404", "let status = 503; setTimeout(() => status = 200, 300)");
+    const { lab, events, url } = await start({ objects, images: { "acme/chat": SLOW } });
+    expect(states(events)).toEqual(["started", "ready"]);
+    expect(lab.pods()).toMatchObject([{ ready: true }]);
+    expect((await request(url)).status).toBe(200);
+  });
+});
+
 describe("a lab that can't be", () => {
   async function refusal(given: Partial<LabOptions>): Promise<{ error: LabError; events: LabEvent[] }> {
     const events: LabEvent[] = [];

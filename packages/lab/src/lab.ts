@@ -1,14 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { extname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Ingress, IngressError } from "@holdfast/ingress";
-import {
-  type BackendService,
-  type Endpoint,
-  endpointsOf,
-  type RoutingModel,
-  translate,
-} from "@holdfast/routing";
+import { Ingress, IngressError, type IngressEvent } from "@holdfast/ingress";
+import { type BackendService, endpointsOf, type RoutingModel, translate } from "@holdfast/routing";
 import { type DeploymentPlan, planDeployments } from "./deployment.ts";
 import { LabError } from "./errors.ts";
 import type { BuiltInImage } from "./images.ts";
@@ -16,6 +10,7 @@ import { type LabOptions, resolveOptions } from "./options.ts";
 import { Pod, type PodOptions, type PodStatus } from "./pod.ts";
 import { PodAddresses } from "./pod-addresses.ts";
 import { expandReferences, lentEnvironment, podEnvironment } from "./pod-environment.ts";
+import { PodHealth } from "./pod-health.ts";
 import { podName, templateHash } from "./pod-name.ts";
 
 /** Where a load balancer listens. GKE gives each Ingress an address of its own; here each has a port of its own. */
@@ -47,8 +42,8 @@ const SERVE_HOSTNAME: BuiltInImage = {
 
 /**
  * Runs manifests on this machine: every replica of a Deployment as a process, behind an ingress that does what the
- * manifests say. Resolves when every pod is ready; those that are not after `readyTimeoutMs` are reported as `late` and
- * run on. When it rejects, nothing is left running.
+ * manifests say. Resolves when every pod is ready, or it was said why it isn't: those whose health check fails are
+ * reported as `unhealthy`, those on which nothing listens after `readyTimeoutMs` as `late`; they run on. When it rejects, nothing is left running.
  *
  * @throws LabError `OPTION_INVALID`, `MANIFESTS_REFUSED`, `PORT_IN_USE`, `LISTEN_FAILED`, `POD_ADDRESS_MISSING`, `LAB_CLOSED`
  */
@@ -83,6 +78,7 @@ class RunningLab implements Lab {
   readonly listeners: Listener[] = [];
   readonly #options: Required<LabOptions>;
   readonly #ingress: Ingress;
+  readonly #health: PodHealth;
   readonly #addresses: PodAddresses;
   readonly #pods: Pod[] = [];
   #onChange: () => void = () => {};
@@ -92,7 +88,14 @@ class RunningLab implements Lab {
     this.#options = options;
     this.model = model;
     this.#addresses = new PodAddresses(options.podNetwork);
-    this.#ingress = new Ingress({ onEvent: (event) => options.onEvent({ type: "ingress", event }) });
+    const onEvent = (event: IngressEvent) => options.onEvent({ type: "ingress", event });
+    this.#ingress = new Ingress({ onEvent });
+    this.#health = new PodHealth({
+      model,
+      onEvent,
+      onEndpoints: (id, endpoints) => this.#ingress.setEndpoints(id, endpoints),
+      onChange: () => this.#judge(),
+    });
   }
 
   async start(plans: readonly DeploymentPlan[]): Promise<void> {
@@ -111,8 +114,9 @@ class RunningLab implements Lab {
   }
 
   podsOf(backend: BackendService): PodStatus[] {
-    const names = new Set(this.#endpointsOf(backend).map(({ pod }) => pod));
-    return this.pods().filter(({ name }) => names.has(name));
+    const pods = this.#pods.map((pod) => pod.asBackend());
+    const names = new Set(endpointsOf(backend, pods).map(({ pod }) => pod));
+    return this.pods().filter(({ name, namespace }) => namespace === backend.namespace && names.has(name));
   }
 
   close(): Promise<void> {
@@ -121,6 +125,7 @@ class RunningLab implements Lab {
   }
 
   async #close(): Promise<void> {
+    this.#health.close();
     await Promise.all([
       this.#ingress.close({ graceMs: this.#options.graceMs }),
       ...this.#pods.map((pod) => pod.close()),
@@ -179,6 +184,7 @@ class RunningLab implements Lab {
           env,
           readyPorts: plan.readyPorts,
           graceMs: Math.min(graceMs, template.terminationGracePeriodSeconds * 1000),
+          onAccepting: () => this.#updateEndpoints(),
           onEvent: (event) => {
             if (event.type === "pod") this.#updateEndpoints();
             onEvent(event);
@@ -191,16 +197,14 @@ class RunningLab implements Lab {
 
   #updateEndpoints(): void {
     if (this.#closed) return;
-    for (const backend of this.model.backendServices.values()) {
-      this.#ingress.setEndpoints(backend.id, this.#endpointsOf(backend));
-    }
+    this.#health.set(this.#pods.map((pod) => pod.asBackend()));
+    this.#judge();
   }
 
-  #endpointsOf(backend: BackendService): Endpoint[] {
-    return endpointsOf(
-      backend,
-      this.#pods.map((pod) => pod.asBackend()),
-    );
+  #judge(): void {
+    if (this.#closed) return;
+    const sick = this.#health.sick();
+    for (const pod of this.#pods) pod.judge(sick.get(`${pod.options.namespace}/${pod.options.name}`));
   }
 
   async #awaitReady(signal: AbortSignal): Promise<void> {
@@ -215,14 +219,15 @@ class RunningLab implements Lab {
       const timer = setTimeout(done, readyTimeoutMs);
       signal.addEventListener("abort", done);
       this.#onChange = () => {
-        if (this.#pods.every(({ ready }) => ready)) done();
+        if (this.#pods.every(({ told }) => told)) done();
       };
       this.#onChange();
       if (signal.aborted) done();
     });
     if (signal.aborted) return;
     for (const pod of this.#pods) {
-      if (!pod.ready) onEvent({ type: "pod", state: "late", pod: pod.status(), waitedMs: readyTimeoutMs });
+      if (pod.accepting) pod.tellUnhealthy();
+      else onEvent({ type: "pod", state: "late", pod: pod.status(), waitedMs: readyTimeoutMs });
     }
   }
 }

@@ -18,7 +18,7 @@ async function startPod(command: PodCommand, graceMs = 1000) {
   const address = await addresses.allot([3000]);
   const port = address.ports.get(3000) ?? 3000;
   const events: LabEvent[] = [];
-  const pod = new Pod({
+  const pod: Pod = new Pod({
     name: "web-1",
     namespace: "default",
     deployment: "web",
@@ -31,6 +31,7 @@ async function startPod(command: PodCommand, graceMs = 1000) {
     env: { ...lentEnvironment(process.env), HOSTNAME: "web-1", PORT: String(port), POD_IP: address.ip },
     readyPorts: [3000],
     graceMs,
+    onAccepting: () => pod.judge(undefined),
     onEvent: (event) => events.push(event),
   });
   closing.push(

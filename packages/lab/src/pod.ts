@@ -3,6 +3,7 @@ import { BackOff } from "./back-off.ts";
 import type { LabEvent } from "./events.ts";
 import type { PodCommand } from "./images.ts";
 import type { PodAddress } from "./pod-addresses.ts";
+import type { Sickness } from "./pod-health.ts";
 import { type PodExit, PodProcess } from "./pod-process.ts";
 import { acceptsConnections } from "./port-probe.ts";
 
@@ -16,7 +17,10 @@ export interface PodStatus {
   readonly port: number;
   /** The program's process, while there is one; of a shell command that of the shell, whose end is the pod's. */
   readonly pid?: number;
+  /** It accepts connections, and every balancer's health check has found it well. */
   readonly ready: boolean;
+  /** Why it isn't ready although it accepts connections. */
+  readonly unhealthy?: Sickness;
   /** How often the program was started again. */
   readonly restarts: number;
 }
@@ -33,16 +37,20 @@ export interface PodOptions {
   readonly command: PodCommand;
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Ready once all of these accept a connection; with none, as soon as the program runs. */
+  /** It may be probed once all of these accept a connection; with none, as soon as the program runs. */
   readonly readyPorts: readonly number[];
   /** Milliseconds between SIGTERM and SIGKILL. */
   readonly graceMs: number;
+  /** It accepts connections now, and is to be judged. */
+  readonly onAccepting: () => void;
   readonly onEvent: (event: LabEvent) => void;
 }
 
 const FIRST_RESTART_MS = 200;
 const MAX_RESTART_MS = 10_000;
-/** Ready for so long, a pod counts as sound again, and its next crash as its first. */
+/** A pod that accepts connections and isn't well after so long is said to be unhealthy; most are well within a blink. */
+const UNHEALTHY_AFTER_MS = 2000;
+/** Up for so long, a pod counts as sound again, and its next crash as its first. */
 const SOUND_AFTER_MS = 2000;
 
 /**
@@ -54,12 +62,16 @@ export class Pod {
   readonly #backOff = new BackOff(FIRST_RESTART_MS, MAX_RESTART_MS);
   #process: PodProcess | undefined;
   #pid: number | undefined;
+  #accepting = false;
   #ready = false;
+  #sickness: Sickness | undefined;
+  #toldUnhealthy = false;
   #restarts = 0;
   #closing = false;
   #probing = new AbortController();
   #restartTimer: NodeJS.Timeout | undefined;
   #soundTimer: NodeJS.Timeout | undefined;
+  #unhealthyTimer: NodeJS.Timeout | undefined;
   #onGone: () => void = () => {};
 
   constructor(options: PodOptions) {
@@ -75,12 +87,21 @@ export class Pod {
       labels,
       address: address.ip,
       ports: ports.map((port) => ({ ...port, port: this.#listensOn(port.containerPort) })),
-      healthy: this.#ready,
+      healthy: this.#accepting,
     };
+  }
+
+  get accepting(): boolean {
+    return this.#accepting;
   }
 
   get ready(): boolean {
     return this.#ready;
+  }
+
+  /** Whether it was said what has become of it: that it is ready, or why it isn't. */
+  get told(): boolean {
+    return this.#ready || this.#toldUnhealthy;
   }
 
   status(): PodStatus {
@@ -93,6 +114,7 @@ export class Pod {
       port: this.#listensOn(port),
       ...(this.#pid === undefined ? {} : { pid: this.#pid }),
       ready: this.#ready,
+      ...(this.#accepting && this.#sickness ? { unhealthy: this.#sickness } : {}),
       restarts: this.#restarts,
     };
   }
@@ -109,11 +131,37 @@ export class Pod {
       onStarted: (pid) => {
         this.#pid = pid;
         onEvent({ type: "pod", state: "started", pod: this.status() });
-        void this.#awaitReady(this.#probing.signal);
+        void this.#awaitAccepting(this.#probing.signal);
       },
       onLine: (stream, line) => onEvent({ type: "log", pod: name, stream, line }),
       onExit: (exit) => this.#exited(exit),
     });
+  }
+
+  /**
+   * Takes what the balancers' health checks say: undefined when all find it well. As with the readiness gate that GKE
+   * gives a pod behind a NEG, it is not ready before they do; unlike there, it is unready again when one no more does.
+   */
+  judge(sickness: Sickness | undefined): void {
+    this.#sickness = sickness;
+    if (!this.#accepting || this.#ready === (sickness === undefined)) return;
+    if (sickness) {
+      this.#ready = false;
+      this.tellUnhealthy();
+    } else {
+      this.#ready = true;
+      this.#toldUnhealthy = false;
+      clearTimeout(this.#unhealthyTimer);
+      this.options.onEvent({ type: "pod", state: "ready", pod: this.status() });
+    }
+  }
+
+  /** Says why it isn't ready, once. */
+  tellUnhealthy(): void {
+    if (this.told) return;
+    this.#toldUnhealthy = true;
+    clearTimeout(this.#unhealthyTimer);
+    this.options.onEvent({ type: "pod", state: "unhealthy", pod: this.status() });
   }
 
   /** Ends the program, with SIGTERM and after the grace with SIGKILL, and starts it no more. Idempotent. */
@@ -139,23 +187,27 @@ export class Pod {
     return this.options.address.ports.get(containerPort) ?? containerPort;
   }
 
-  async #awaitReady(signal: AbortSignal): Promise<void> {
-    const { address, readyPorts, onEvent } = this.options;
+  async #awaitAccepting(signal: AbortSignal): Promise<void> {
+    const { address, readyPorts, onAccepting } = this.options;
     const accepted = await Promise.all(
       readyPorts.map((port) => acceptsConnections(address.ip, this.#listensOn(port), signal)),
     );
     if (signal.aborted || accepted.includes(false)) return;
-    this.#ready = true;
+    this.#accepting = true;
     this.#soundTimer = setTimeout(() => this.#backOff.reset(), SOUND_AFTER_MS);
-    onEvent({ type: "pod", state: "ready", pod: this.status() });
+    this.#unhealthyTimer = setTimeout(() => this.tellUnhealthy(), UNHEALTHY_AFTER_MS);
+    onAccepting();
   }
 
   #exited(exit: PodExit): void {
     this.#probing.abort();
     clearTimeout(this.#soundTimer);
+    clearTimeout(this.#unhealthyTimer);
     this.#process = undefined;
     this.#pid = undefined;
+    this.#accepting = false;
     this.#ready = false;
+    this.#toldUnhealthy = false;
     const restartInMs = this.#closing ? undefined : this.#backOff.next();
     if (restartInMs !== undefined) {
       this.#restartTimer = setTimeout(() => {

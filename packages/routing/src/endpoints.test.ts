@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { endpointsOf, type Pod } from "./endpoints.ts";
 
-const web = { namespace: "default", selector: { app: "web" }, targetPort: 3000 };
+const web = {
+  namespace: "default",
+  selector: { app: "web" },
+  targetPort: 3000,
+  healthCheck: { port: "serving" as const },
+};
 
 function pod(change: Partial<Pod> = {}): Pod {
   return {
@@ -58,5 +63,16 @@ describe("endpointsOf", () => {
       2,
     );
     expect(endpointsOf(named, [pod({ ports: [{ name: "ws", containerPort: 1, port: 2 }] })])).toEqual([]);
+  });
+
+  it("says where a pod has the health check's own port, should that have another number there", () => {
+    const ports = [...pod().ports, { containerPort: 8081, port: 40_123 }];
+    const moved = pod({ ports });
+    expect(endpointsOf({ ...web, healthCheck: { port: 8081 } }, [moved, pod()])).toMatchObject([
+      { port: 3000, healthPort: 40_123 },
+      { port: 3000 },
+    ]);
+    expect(endpointsOf({ ...web, healthCheck: { port: 3000 } }, [moved])[0]).not.toHaveProperty("healthPort");
+    expect(endpointsOf(web, [moved])[0]).not.toHaveProperty("healthPort");
   });
 });

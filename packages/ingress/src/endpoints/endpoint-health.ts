@@ -2,8 +2,8 @@ import type { Endpoint, HealthCheck } from "@holdfast/routing";
 import { startProbe, type Verdict } from "./health-probe.ts";
 import type { ProbeQueue } from "./probe-queue.ts";
 
-/** An endpoint that never passed is asked again after so many milliseconds, then twice as many, up to its interval. */
-const FIRST_INTERVAL_MS = 100;
+/** An endpoint that never passed is asked again after so many milliseconds, each time later, up to its interval. */
+const FIRST_INTERVAL_MS = 50;
 
 export interface EndpointHealthOptions {
   readonly check: HealthCheck;
@@ -112,7 +112,7 @@ export class EndpointHealth {
   #intervalMs(): number {
     const intervalMs = this.#check.intervalSec * 1000;
     if (!this.#everHealthy) {
-      return Math.min(FIRST_INTERVAL_MS * 2 ** Math.min(this.#failures - 1, 30), intervalMs);
+      return Math.min(FIRST_INTERVAL_MS * 1.5 ** Math.min(this.#failures - 1, 50), intervalMs);
     }
     // The second probe falls anywhere in the interval, which spreads endpoints that came together.
     if (this.#healthy && this.#passes === 1) return Math.random() * intervalMs;
