@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 /** Milliseconds between probes: so few that a test is quick, or so many that a second probe can't be meant. */
-const SOON = { intervalSec: 0.02, timeoutSec: 0.5 };
+const SOON = { intervalSec: 0.02, timeoutSec: 5 };
 const LATE = { intervalSec: 3600, timeoutSec: 5 };
 
 function modelWith(settings: Partial<HealthCheck>) {
