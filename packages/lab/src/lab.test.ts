@@ -141,7 +141,10 @@ describe("pods", () => {
       readyTimeoutMs: 300,
     });
     expect(events).toContainEqual(expect.objectContaining({ type: "pod", state: "late", waitedMs: 300 }));
-    expect(lab.pods()).toMatchObject([{ ready: false, pid: expect.any(Number) }]);
+    await vi.waitFor(
+      () => expect(lab.pods()).toMatchObject([{ ready: false, pid: expect.any(Number) }]),
+      wait,
+    );
   });
 });
 
