@@ -96,7 +96,7 @@ describe("workers", () => {
     });
     const first = await send(at);
     const headers = { Cookie: first.headers["set-cookie"]?.[0]?.split(";")[0] ?? "" };
-    expect(headers.Cookie).toMatch(/^HOLDFAST=/);
+    expect(headers.Cookie).toMatch(/^HOLDFAST-[\w-]{6}=/);
     for (let round = 0; round < 20; round++) {
       const answer = await send(at, { headers });
       expect([answer.body, answer.headers["set-cookie"]]).toEqual([first.body, undefined]);
