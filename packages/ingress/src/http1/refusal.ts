@@ -32,7 +32,7 @@ const STATUSES = {
   "chunk-end": 400,
   /** Not a field, or one that frames, routes or belongs to the connection (RFC 9110 §6.5.1). */
   trailer: 400,
-  "trailers-too-large": 431,
+  "trailers-too-large": 400,
 } as const satisfies Record<string, number>;
 
 export type RefusalCause = keyof typeof STATUSES;

@@ -8,13 +8,15 @@ export interface RequestCase {
   readonly reach?: readonly string[];
   /** What the client is told, behind the answers to those that got through, before its connection is closed. */
   readonly refused?: 400 | 417 | 431 | 501 | 505;
+  /** The last request that reaches the pod is by its own word the last one. */
+  readonly closes?: true;
   /** What the pod's bytes must match. */
   readonly has?: RegExp;
   /** What the pod's bytes must not match. */
   readonly lacks?: RegExp;
 }
 
-/** What a pod answers to one GET, and what may come of it. */
+/** What a pod answers to one GET before it closes its connection, and what may come of it. */
 export interface ResponseCase {
   readonly name: string;
   readonly sent: string;

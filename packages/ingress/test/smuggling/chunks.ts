@@ -66,7 +66,7 @@ export const chunks: readonly RequestCase[] = [
       ["Transfer-Encoding: chunked"],
       `0\r\n${"X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(300)}\r\n`,
     ),
-    refused: 431,
+    refused: 400,
   },
   {
     name: "a last chunk of several zeros and an extension",

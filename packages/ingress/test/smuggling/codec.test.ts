@@ -1,13 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { passRequests, passResponses } from "../wire/codec-relay.ts";
-import type { RequestCase, ResponseCase } from "./case.ts";
-import { chunks } from "./chunks.ts";
-import { codings } from "./codings.ts";
-import { fields } from "./fields.ts";
-import { lengths } from "./lengths.ts";
-import { lines } from "./lines.ts";
+import type { ResponseCase } from "./case.ts";
+import { FAMILIES } from "./families.ts";
 import { responses } from "./responses.ts";
-import { targets } from "./targets.ts";
 
 /** At once, and byte by byte. */
 function waysToArrive(sent: string): Buffer[][] {
@@ -15,14 +10,7 @@ function waysToArrive(sent: string): Buffer[][] {
   return [[bytes], Array.from(bytes, (byte) => Buffer.from([byte]))];
 }
 
-describe.each([
-  ["lengths", lengths],
-  ["transfer codings", codings],
-  ["chunks", chunks],
-  ["lines", lines],
-  ["hosts and targets", targets],
-  ["fields", fields],
-] satisfies [string, readonly RequestCase[]][])("what a client tries with %s", (_family, cases) => {
+describe.each(FAMILIES)("what a client tries with %s", (_family, cases) => {
   test.each(cases)("$name", ({ sent, reach = [], refused, has, lacks }) => {
     for (const arriving of waysToArrive(sent)) {
       const passage = passRequests(arriving);

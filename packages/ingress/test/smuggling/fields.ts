@@ -20,7 +20,7 @@ const dropped = [
   ["a field that Connection names", "Connection: X-Secret\r\nX-Secret: 1", /secret|connection/i],
   [
     "a field named by Connection behind it, in other letters",
-    "x-SECRET: 1\r\nConnection: ,, x-secret ,close",
+    "x-SECRET: 1\r\nConnection: ,, x-secret ,keep-alive",
     /secret|connection/i,
   ],
 ] as const;

@@ -83,5 +83,6 @@ export const lines: readonly RequestCase[] = [
     name: "a request behind one that closes",
     sent: get(["Connection: close"]) + SMUGGLED,
     reach: ["GET / "],
+    closes: true,
   },
 ];

@@ -86,6 +86,7 @@ export const targets: readonly RequestCase[] = [
     name: "a whole URL in HTTP/1.0 without Host",
     sent: "GET http://x/a HTTP/1.0\r\n\r\n",
     reach: ["GET /a "],
+    closes: true,
     has: /\r\nHost: x\r\n/,
   },
   {
