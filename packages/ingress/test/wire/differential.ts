@@ -75,7 +75,8 @@ function responses(random: Random, tally: Tally): void {
   const passage = passResponses(pieces(text, random), asked, ended);
   const complain = complaint(text, passage, asked, ended);
   count(passage, tally);
-  const toHead = () => {
+  /** Which of the answers, as they come, have no body. */
+  const withoutBody = () => {
     let answered = 0;
     return (status: number) => {
       // Node's parser knows only some of the interim answers to have no body (RFC 9110 §15.2: all of them).
@@ -85,7 +86,7 @@ function responses(random: Random, tally: Tally): void {
   };
   const last = passage.messages.at(-1);
   for (const lenient of leniencies(random)) {
-    const options = { lenient, bodiless: toHead(), ended: passage.closed && last?.complete === true };
+    const options = { lenient, bodiless: withoutBody(), ended: passage.closed && last?.complete === true };
     compare(passage, parseResponses(passage.passed, options), complain, (head, parsed) => {
       if (parsed.status !== head.status) return "the status";
       if (parsed.reason !== head.reason) return "the reason";
@@ -93,7 +94,7 @@ function responses(random: Random, tally: Tally): void {
     });
   }
   if (asked.some(({ minor }) => minor === 0)) return;
-  const raw = parseResponses(Buffer.from(text, "latin1"), { bodiless: toHead(), ended });
+  const raw = parseResponses(Buffer.from(text, "latin1"), { bodiless: withoutBody(), ended });
   for (const [index, { head, body, complete }] of passage.messages.entries()) {
     const parsed = raw.messages[index];
     if (!parsed?.complete || !complete || parsed.upgrade) break;
