@@ -218,6 +218,8 @@ export class Ingress {
           open,
         })),
       ),
+      upgrades: this.#upgrades.open,
+      upstreamConnections: this.#pool.size,
     };
   }
 

@@ -4,6 +4,10 @@ import type { BackendServiceId } from "@holdfast/routing";
 export interface IngressStatus {
   readonly listeners: readonly ListenerStatus[];
   readonly endpoints: readonly EndpointStatus[];
+  /** Upgraded connections that are open or being opened. */
+  readonly upgrades: number;
+  /** Connections to endpoints that are open or being opened, idle ones included. */
+  readonly upstreamConnections: number;
 }
 
 export interface ListenerStatus {

@@ -32,10 +32,10 @@ const LINGER_MS = 2_000;
 
 /**
  * `idle`: between requests. `head`: a part of a head has come. `body`: a request is open, and its body still comes.
- * `open`: the body has come. `rest`: the request is answered, and the rest of its body is thrown away. `last`:
- * nothing that comes counts any more.
+ * `open`: it has come. `rest`: the request is answered, and the rest of its body is thrown away. `last`: nothing that
+ * comes counts any more. `gone`: the connection is upgraded, or closed.
  */
-type Phase = "idle" | "head" | "body" | "open" | "rest" | "last";
+type Phase = "idle" | "head" | "body" | "open" | "rest" | "last" | "gone";
 
 /** One client's connection: reads its requests, one after another, and has each relayed or answers it here. */
 export class ClientConnection implements PeerHandler, Timed {
@@ -78,7 +78,7 @@ export class ClientConnection implements PeerHandler, Timed {
 
   /** Nothing is lost when the connection is closed now. */
   get idle(): boolean {
-    return this.#phase === "idle" || this.#phase === "last";
+    return this.#phase === "idle" && this.#queued === undefined;
   }
 
   received(buffer: Buffer, length: number): void {
@@ -103,7 +103,7 @@ export class ClientConnection implements PeerHandler, Timed {
   }
 
   closed(): void {
-    this.#phase = "last";
+    this.#phase = "gone";
     this.#relay?.clientClosed();
     this.#relay = undefined;
     this.#queued = undefined;
@@ -184,7 +184,7 @@ export class ClientConnection implements PeerHandler, Timed {
     const queued = this.#queued;
     this.#queued = undefined;
     this.#relay = undefined;
-    this.#phase = "last";
+    this.#phase = "gone";
     this.#context.clock.remove(this);
     if (this.#full) this.peer.resume();
     return queued;
@@ -377,9 +377,15 @@ export class ClientConnection implements PeerHandler, Timed {
   }
 
   #endsOf(head: RequestHead): Ends {
-    if (!this.trusted || head.forwardedFor === undefined) return this.#ends;
-    const client = this.#context.trustedProxies.clientOf(this.accepted.client, head.forwardedFor);
-    return { client, address: this.accepted.address, secure: this.accepted.secure };
+    if (!this.trusted) return this.#ends;
+    const { client, address, secure } = this.accepted;
+    const { forwardedFor, forwardedProto } = head;
+    return {
+      client:
+        forwardedFor === undefined ? client : this.#context.trustedProxies.clientOf(client, forwardedFor),
+      address,
+      secure: secure || forwardedProto?.toLowerCase() === "https",
+    };
   }
 }
 

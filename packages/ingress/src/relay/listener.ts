@@ -101,6 +101,7 @@ export class Listener {
     const counted = !trustedProxies.trusts(client);
     if (counted && !this.#counts.take(client)) {
       this.#refuse("too-many-connections-of-client", client, TOO_MANY_CONNECTIONS.status);
+      duplex.on("error", () => {});
       duplex.end(writePage(TOO_MANY_CONNECTIONS, { face: face(), close: true }), "latin1", () =>
         duplex.destroy(),
       );

@@ -130,7 +130,7 @@ export class Relay implements UpstreamUser {
       face: backend.face,
       client: this.#client.accepted.client,
       address: ends.address,
-      proto: ends.secure ? "https" : "http",
+      proto: this.#client.accepted.secure ? "https" : "http",
       trusted: this.#client.trusted,
       set: backend.requestFields,
       upgrade: this.#upgrade ? "websocket" : undefined,
