@@ -1,10 +1,11 @@
-import type { RoutingModel } from "@holdfast/routing";
+import type { Endpoint, RoutingModel } from "@holdfast/routing";
 import type { IngressEvent, RequestEvent } from "../src/events.ts";
 import { Ingress } from "../src/ingress.ts";
 import type { IngressOptions } from "../src/options.ts";
 import type { Address } from "./clients.ts";
 import { LOAD_BALANCER, modelOf, SERVICE } from "./models.ts";
-import { killPods, type Pod } from "./pods.ts";
+import { killPods } from "./pods.ts";
+import { endRawPods } from "./raw-pods.ts";
 
 export interface Served extends Address {
   readonly ingress: Ingress;
@@ -16,7 +17,7 @@ const ingresses = new Set<Ingress>();
 
 /** An ingress on a free port that serves these pods as its one backend service. */
 export async function serve(
-  pods: readonly Pod[],
+  pods: readonly { readonly endpoint: Endpoint }[],
   { model = modelOf(), ...options }: IngressOptions & { model?: RoutingModel } = {},
 ): Promise<Served> {
   const events: IngressEvent[] = [];
@@ -38,4 +39,5 @@ export async function cleanUp(): Promise<void> {
   await Promise.all([...ingresses].map((ingress) => ingress.close()));
   ingresses.clear();
   await killPods();
+  endRawPods();
 }

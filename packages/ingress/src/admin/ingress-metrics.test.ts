@@ -4,7 +4,7 @@ import type { IngressStatus } from "../status.ts";
 import { IngressMetrics, MAX_PAIRS } from "./ingress-metrics.ts";
 import { metricsText, totalsOf } from "./metric-family.ts";
 
-const IDLE: IngressStatus = { listeners: [], endpoints: [] };
+const IDLE: IngressStatus = { listeners: [], endpoints: [], upgrades: 0, upstreamConnections: 0 };
 
 const request: RequestEvent = {
   type: "request",
@@ -94,7 +94,7 @@ test("tells of connections and endpoints as they are now", async () => {
   const listeners = [{ loadBalancer: "default/web", tls: true, open: 2, accepted: 7 }];
   const endpoint = { backendService: "default/web:80", pod: "web-0", endpoint: "10.0.0.1:80" };
   const endpoints = [{ ...endpoint, healthy: true, down: false, open: 3 }];
-  const snapshot = new IngressMetrics().snapshot({ listeners, endpoints });
+  const snapshot = new IngressMetrics().snapshot({ ...IDLE, listeners, endpoints });
   const lines = await linesOf([snapshot, snapshot]);
   const labels = 'backend_service="default/web:80",pod="web-0",endpoint="10.0.0.1:80"';
   expect(Object.fromEntries(lines)).toMatchObject({

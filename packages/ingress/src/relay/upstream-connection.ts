@@ -256,13 +256,15 @@ export class UpstreamConnection implements PeerHandler, Timed {
     const user = this.#user;
     this.#user = undefined;
     this.#sink = undefined;
-    user?.whole();
+    let kept = false;
     if (this.#keepAlive && user?.reusable === true && !this.#gone) {
       this.#stage = "idle";
       this.deadline = this.#settings.clock.now + IDLE_MS;
-      if (this.#pool.keep(this)) return;
+      kept = this.#pool.keep(this);
     }
-    this.destroy();
+    if (!kept) this.destroy();
+    // The last thing, since the next request may follow in the same call, over this connection.
+    user?.whole();
   }
 
   #fail(code: string): void {
