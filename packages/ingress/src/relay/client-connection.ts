@@ -268,6 +268,7 @@ export class ClientConnection implements PeerHandler, Timed {
     this.#body.begin(head.body);
     const bodyEnd = head.body === 0 ? bodyAt : this.#body.read(bytes, bodyAt, end);
     if (this.#body.fault !== undefined) return this.#refuse("malformed-request", BAD_REQUEST, end);
+    if (this.#isTooLarge()) return this.#refuse("body-too-large", BODY_TOO_LARGE, end);
     this.#serve(head, bytes, bodyAt, bodyEnd);
     return bodyEnd;
   }
@@ -303,11 +304,10 @@ export class ClientConnection implements PeerHandler, Timed {
   }
 
   #readBody(bytes: Buffer, at: number, end: number): number {
-    const { maxBodyBytes } = this.#context.options;
     const bodyEnd = this.#body.read(bytes, at, end);
     const relay = this.#relay;
     this.#heardAt = this.#context.clock.now;
-    const tooLarge = maxBodyBytes > 0 && this.#body.payload > maxBodyBytes;
+    const tooLarge = this.#isTooLarge();
     if (this.#body.fault !== undefined || tooLarge) {
       const page = tooLarge ? BODY_TOO_LARGE : BAD_REQUEST;
       this.#report(tooLarge ? "body-too-large" : "malformed-request", page.status);
@@ -325,6 +325,11 @@ export class ClientConnection implements PeerHandler, Timed {
     }
     relay?.requestBody(bytes, at, bodyEnd, this.#body.done);
     return bodyEnd;
+  }
+
+  #isTooLarge(): boolean {
+    const { maxBodyBytes } = this.#context.options;
+    return maxBodyBytes > 0 && this.#body.payload > maxBodyBytes;
   }
 
   /** The next request may come. */
