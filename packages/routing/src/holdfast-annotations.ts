@@ -14,7 +14,8 @@ export const HOLDFAST_ANNOTATIONS = {
   "holdfast.dev/cookie-name": {
     values: "a cookie's name, at most 64 characters",
     default: "`HOLDFAST`",
-    about: '`__Host-` and `__Secure-` names need `cookie-secure: "true"`.',
+    about:
+      'How the cookie\'s name begins; a mark of the Service is added. `__Host-` and `__Secure-` names need `cookie-secure: "true"`.',
   },
   "holdfast.dev/cookie-ttl": {
     values: "seconds, or such as `90m`, `12h`, `1h30m`, `7d`; at most 400 days",
