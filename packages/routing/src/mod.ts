@@ -1,3 +1,4 @@
+export { EndpointIndex } from "./endpoint-index.ts";
 export type { Pod, PodPort } from "./endpoints.ts";
 export { endpointsOf } from "./endpoints.ts";
 export type { Finding, FindingCode, Severity } from "./finding.ts";
