@@ -103,8 +103,9 @@ describe("as JSON", () => {
       type: "refused",
       loadBalancer: "default/web",
       client: "127.0.0.1",
-      cause: "head-timeout",
-      status: 408,
+      cause: "tls",
+      status: 0,
+      detail: "ERR_SSL_NO_APPLICATION_PROTOCOL",
     },
   };
 

@@ -24,7 +24,7 @@ export function formatEvent(event: IngressEvent): string {
     case "endpoint-unhealthy":
       return `${event.backendService} ${event.pod} ${event.endpoint} is unhealthy: ${withoutControls(event.cause)}`;
     case "refused":
-      return `${event.loadBalancer} ${event.client} refused: ${event.cause}${event.status === 0 ? "" : ` ${event.status}`}`;
+      return `${event.loadBalancer} ${event.client} refused: ${event.cause}${event.detail === undefined ? "" : ` (${event.detail})`}${event.status === 0 ? "" : ` ${event.status}`}`;
   }
 }
 

@@ -108,7 +108,10 @@ export interface EndpointUnhealthyEvent {
   readonly cause: string;
 }
 
-/** A client was turned away, because of what it sent or of how much there is already. */
+/**
+ * A client was turned away, because of what it sent or of how much there is already. `proxy-header`: the connection
+ * doesn't begin with a PROXY header, or not from whom that is believed. `tls`: the handshake failed.
+ */
 export interface RefusedEvent {
   readonly type: "refused";
   readonly loadBalancer: string;
@@ -121,9 +124,13 @@ export interface RefusedEvent {
     | "body-timeout"
     | "too-many-connections"
     | "too-many-connections-of-client"
-    | "too-many-upgrades";
+    | "too-many-upgrades"
+    | "proxy-header"
+    | "tls";
   /** As the client was told; 0 when it was told nothing. */
   readonly status: number;
+  /** More of the cause, in words of ours or of OpenSSL's, such as `ERR_SSL_NO_APPLICATION_PROTOCOL`. */
+  readonly detail?: string;
 }
 
 export type IngressEvent =

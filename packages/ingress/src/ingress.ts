@@ -8,6 +8,7 @@ import {
   type RoutingModel,
   UrlMapMatcher,
 } from "@holdfast/routing";
+import { acceptThrough } from "./accept-stages.ts";
 import { type AffinityMeans, AffinityPolicy } from "./affinity/affinity-policy.ts";
 import { randomCookieKey, readCookieKeys } from "./affinity/cookie-keys.ts";
 import { SessionSearch } from "./affinity/session-search.ts";
@@ -18,13 +19,15 @@ import { IngressError } from "./errors.ts";
 import type { IngressEvent } from "./events.ts";
 import { FieldSet } from "./http1/field-set.ts";
 import { type IngressOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
-import { acceptPlain } from "./relay/accept.ts";
+import type { Accept } from "./relay/accept.ts";
 import { Clock } from "./relay/clock.ts";
 import { ConnectionCounts } from "./relay/connection-counts.ts";
 import { Listener } from "./relay/listener.ts";
 import { TrustedProxies } from "./relay/trusted-proxies.ts";
 import { UpstreamPool } from "./relay/upstream-pool.ts";
 import type { IngressStatus } from "./status.ts";
+import { ServerCertificates } from "./tls/server-certificates.ts";
+import { TlsTerminator } from "./tls/tls-terminator.ts";
 
 export interface ListenOptions {
   /** Name of the load balancer that is served there; one that the model doesn't hold answers 404. */
@@ -49,6 +52,8 @@ export interface UnlistenOptions {
   readonly graceMs?: number;
 }
 
+const NO_CERTIFICATES = new ServerCertificates([]);
+
 /** What is served at one moment; replaced as a whole. */
 interface Serving {
   readonly loadBalancers: ReadonlyMap<string, ServedLoadBalancer>;
@@ -59,6 +64,7 @@ interface ServedLoadBalancer {
   readonly face: Face;
   readonly urlMap: UrlMapMatcher;
   readonly backends: ReadonlyMap<BackendServiceId, Backend>;
+  readonly certificates: ServerCertificates;
 }
 
 interface ServedService {
@@ -83,6 +89,8 @@ export class Ingress {
   readonly #upgrades = { open: 0 };
   readonly #affinity: AffinityMeans;
   readonly #listeners = new Map<string, Listener>();
+  /** Of the load balancers that are listened for with TLS. */
+  readonly #terminators = new Map<string, TlsTerminator>();
   #serving: Serving = { loadBalancers: new Map(), services: new Map() };
   #closing: Promise<void> | undefined;
 
@@ -109,7 +117,7 @@ export class Ingress {
    *   `ALREADY_LISTENING`, `INGRESS_CLOSED`
    */
   async listen(options: ListenOptions): Promise<{ host: string; port: number }> {
-    const { loadBalancer, host = "127.0.0.1", port, reusePort = false, portFlag } = options;
+    const { loadBalancer, host = "127.0.0.1", port, reusePort = false, portFlag, tls = false } = options;
     const name = listenerName(options);
     if (this.#closing) throw new IngressError("INGRESS_CLOSED", "the ingress is closed");
     if (this.#listeners.has(name)) {
@@ -118,6 +126,7 @@ export class Ingress {
     const listener = new Listener(
       {
         loadBalancer,
+        tls,
         options: this.#options,
         clock: this.#clock,
         pool: this.#pool,
@@ -129,13 +138,14 @@ export class Ingress {
         closing: false,
       },
       this.#connections,
-      acceptPlain,
+      this.#acceptOf(tls ? this.#terminatorOf(loadBalancer) : undefined),
     );
     this.#listeners.set(name, listener);
     try {
       return await listener.listen(host, port, { reusePort, portFlag });
     } catch (error) {
       this.#listeners.delete(name);
+      if (tls) this.#dropTerminator(loadBalancer);
       throw error;
     }
   }
@@ -146,13 +156,16 @@ export class Ingress {
     const listener = this.#listeners.get(name);
     this.#listeners.delete(name);
     await listener?.close(options.graceMs ?? 0);
+    if (options.tls && !this.#listeners.has(name)) this.#dropTerminator(options.loadBalancer);
   }
 
   /**
-   * Serves this model from now on. What is open on a backend service that it no longer has may end. A backend service that was there before keeps its endpoints; a new one has none
-   * until `setEndpoints`.
+   * Serves this model from now on. What is open on a backend service that it no longer has may end. A backend service
+   * that was there before keeps its endpoints; a new one has none until `setEndpoints`.
    *
-   * @throws IngressError `MODEL_INVALID`; the model before is served on
+   * New TLS handshakes see its certificates; connections that stand go on.
+   *
+   * @throws IngressError `MODEL_INVALID`, `CERTIFICATE_INVALID`; the model before is served on
    */
   apply(model: RoutingModel): void {
     const services = new Map<BackendServiceId, ServedService>();
@@ -171,13 +184,16 @@ export class Ingress {
           face: loadBalancer.face,
           urlMap: new UrlMapMatcher(loadBalancer.urlMap),
           backends: this.#backendsOf(loadBalancer, services),
+          certificates: this.#certificatesOf(loadBalancer),
         });
       }
     } catch (cause) {
+      if (cause instanceof IngressError) throw cause;
       throw new IngressError("MODEL_INVALID", "this routing model can't be served", { cause });
     }
     const removed = [...this.#serving.services].filter(([id]) => !services.has(id));
     this.#serving = { loadBalancers, services };
+    for (const [name, terminator] of this.#terminators) terminator.show(this.#shownBy(name));
     for (const [id, { table }] of removed) {
       const left = table.set([]);
       for (const state of left) this.#pool.release(state);
@@ -245,6 +261,37 @@ export class Ingress {
   async #close(graceMs: number): Promise<void> {
     await Promise.all([...this.#listeners.values()].map((listener) => listener.close(graceMs)));
     for (const served of this.#serving.services.values()) this.#replaceEndpoints(served, []);
+    for (const name of [...this.#terminators.keys()]) this.#dropTerminator(name);
+  }
+
+  #acceptOf(tls: TlsTerminator | undefined): Accept {
+    const { proxyProtocol, headersTimeoutMs: timeoutMs, trustedProxies } = this.#options;
+    const believes = (address: string) => trustedProxies.length === 0 || this.#trustedProxies.trusts(address);
+    return acceptThrough({ tls, proxyProtocol: proxyProtocol ? { timeoutMs, believes } : undefined });
+  }
+
+  #terminatorOf(loadBalancer: string): TlsTerminator {
+    const terminator = new TlsTerminator(this.#shownBy(loadBalancer), {
+      ticketSecret: this.#affinity.keys[0].signatures,
+      handshakeTimeoutMs: this.#options.handshakeTimeoutMs,
+    });
+    this.#terminators.set(loadBalancer, terminator);
+    return terminator;
+  }
+
+  #dropTerminator(loadBalancer: string): void {
+    this.#terminators.get(loadBalancer)?.close();
+    this.#terminators.delete(loadBalancer);
+  }
+
+  #shownBy(loadBalancer: string): ServerCertificates {
+    return this.#serving.loadBalancers.get(loadBalancer)?.certificates ?? NO_CERTIFICATES;
+  }
+
+  /** Those that stay are kept as they are: to read them again costs as much as a handshake. */
+  #certificatesOf({ name, certificates = [] }: LoadBalancer): ServerCertificates {
+    const before = this.#shownBy(name);
+    return before.isOf(certificates) ? before : new ServerCertificates(certificates);
   }
 
   #route(loadBalancer: string, hostname: string, path: string): Backend | undefined {

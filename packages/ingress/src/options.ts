@@ -54,6 +54,13 @@ export interface IngressOptions {
    * tries=<n>`: `asked`, where the request has a field of that name. Default `never`: pods' names are nobody's business.
    */
   readonly decisions?: "never" | "asked" | "always";
+  /**
+   * Whether every connection begins with a PROXY header, version 1 or 2, by which a balancer in front says who the
+   * client is. Where `trustedProxies` are given, it is taken from those alone. Default false.
+   */
+  readonly proxyProtocol?: boolean;
+  /** Milliseconds for a TLS handshake. Default 10,000. */
+  readonly handshakeTimeoutMs?: number;
   /** Idle connections kept to one endpoint. Default 256. */
   readonly maxIdleUpstream?: number;
   /**
@@ -96,6 +103,8 @@ export const DEFAULTS: ResolvedOptions = {
   upgradeIdleTimeoutMs: 3_600_000,
   trustedProxies: [],
   decisions: "never",
+  proxyProtocol: false,
+  handshakeTimeoutMs: 10_000,
   maxIdleUpstream: 256,
   cookieKeys: undefined,
   maxSessions: 100_000,
@@ -119,6 +128,10 @@ export function resolveOptions(options: IngressOptions): ResolvedOptions {
       const bad = Array.isArray(value) ? value.find((range) => !isRange(String(range))) : value;
       if (bad !== undefined) {
         throw new IngressError("OPTION_INVALID", `trustedProxies: ${bad} is not an IP address or CIDR range`);
+      }
+    } else if (key === "proxyProtocol") {
+      if (typeof value !== "boolean") {
+        throw new IngressError("OPTION_INVALID", "proxyProtocol must be true or false");
       }
     } else if (key === "decisions") {
       if (value !== "never" && value !== "asked" && value !== "always") {

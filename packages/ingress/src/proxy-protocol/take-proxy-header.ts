@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { type ProxyHeader, readProxyHeader } from "./proxy-header.ts";
 
 export interface ProxyHeaderHandlers {
-  /** The header was taken off; the socket is paused, and gives what follows to whoever reads it next. */
+  /** The header was taken off. The socket is paused, and gives what follows to whoever reads it next. */
   taken(header: ProxyHeader): void;
   /** There is none. The connection was closed, without a word: whoever is there speaks another protocol. */
   failed(cause: "malformed" | "timeout" | "closed"): void;

@@ -14,19 +14,20 @@ export interface Accepted {
   readonly secure: boolean;
 }
 
-/** What becomes of a connection before a request is read from it. One of these is called, once. */
+/**
+ * What becomes of a connection before a request is read from it. One of these is called, once; none where the client
+ * leaves by itself.
+ */
 export interface AcceptHandlers {
   accepted(accepted: Accepted): void;
-  /** There is nothing to read requests from; the stage has closed the connection. */
-  refused(cause: RefusedEvent["cause"]): void;
+  /** There is nothing to read requests from; the stage has closed the connection. `detail`: as the event has it. */
+  refused(cause: RefusedEvent["cause"], detail?: string): void;
 }
 
 /** The stages between a new TCP connection and HTTP, such as a PROXY header and a TLS handshake. They bound their own time. */
 export type Accept = (socket: Socket, handlers: AcceptHandlers) => void;
 
-/** Takes every connection as it is. */
-export const acceptPlain: Accept = (socket, handlers) => handlers.accepted(acceptedAs(socket));
-
+/** A connection as it is. */
 export function acceptedAs(socket: Socket): Accepted {
   return {
     duplex: socket,

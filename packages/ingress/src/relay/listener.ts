@@ -38,8 +38,8 @@ export class Listener {
   }
 
   status(): ListenerStatus {
-    const { loadBalancer } = this.#context;
-    return { loadBalancer, tls: false, open: this.#sockets.size, accepted: this.#acceptedCount };
+    const { loadBalancer, tls } = this.#context;
+    return { loadBalancer, tls, open: this.#sockets.size, accepted: this.#acceptedCount };
   }
 
   /**
@@ -88,9 +88,10 @@ export class Listener {
     this.#sockets.add(socket);
     socket.on("error", () => {});
     socket.once("close", () => this.#sockets.delete(socket));
+    const client = plainAddress(socket.remoteAddress);
     this.#accept(socket, {
       accepted: (accepted) => this.#accepted(accepted),
-      refused: (cause) => this.#refuse(cause, plainAddress(socket.remoteAddress), 0),
+      refused: (cause, detail) => this.#refuse(cause, client, 0, detail),
     });
   }
 
@@ -114,8 +115,9 @@ export class Listener {
     this.#connections.add(connection);
   }
 
-  #refuse(cause: RefusedEvent["cause"], client: string, status: number): void {
+  #refuse(cause: RefusedEvent["cause"], client: string, status: number, detail?: string): void {
     const { onEvent, loadBalancer } = this.#context;
-    onEvent({ type: "refused", loadBalancer, client, cause, status });
+    const more = detail === undefined ? {} : { detail };
+    onEvent({ type: "refused", loadBalancer, client, cause, status, ...more });
   }
 }

@@ -9,6 +9,8 @@ import type { UpstreamPool } from "./upstream-pool.ts";
 /** What all connections of a listener share. */
 export interface RelayContext {
   readonly loadBalancer: string;
+  /** Whether the listener's connections are of TLS. */
+  readonly tls: boolean;
   readonly options: ResolvedOptions;
   readonly clock: Clock;
   readonly pool: UpstreamPool;

@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
+import { isDeepStrictEqual } from "node:util";
 import type { Certificate } from "@holdfast/routing";
 import { IngressError } from "../errors.ts";
 
@@ -8,19 +9,37 @@ interface ServerCertificate {
   readonly context: SecureContext;
 }
 
+/** TLS 1.2 at least. Sessions of one context are resumed in any other that has the same session id context. */
+export const TLS_SETTINGS = { minVersion: "TLSv1.2", sessionIdContext: "holdfast" } as const;
+
 /** A load balancer's certificates, and which of them a client is shown. */
 export class ServerCertificates {
+  /** What a client is shown that names no host, or an unknown one. */
+  readonly first: Pick<SecureContextOptions, "cert" | "key">;
+  readonly #given: readonly Certificate[];
   readonly #certificates: readonly ServerCertificate[];
 
   /**
-   * @param settings of every context that is made
+   * @param certificates without any, every handshake fails
    * @throws IngressError `CERTIFICATE_INVALID`, which names the Secret and nothing of what it holds
    */
-  constructor(certificates: readonly Certificate[], settings: SecureContextOptions) {
+  constructor(certificates: readonly Certificate[]) {
+    const [first] = certificates;
+    this.first = first ? { cert: first.chain, key: first.privateKey } : {};
+    this.#given = certificates;
     this.#certificates = certificates.map((certificate) => ({
       parsed: parse(certificate),
-      context: createSecureContext({ ...settings, cert: certificate.chain, key: certificate.privateKey }),
+      context: createSecureContext({
+        ...TLS_SETTINGS,
+        cert: certificate.chain,
+        key: certificate.privateKey,
+      }),
     }));
+  }
+
+  /** Whether it was made from just these. */
+  isOf(certificates: readonly Certificate[]): boolean {
+    return isDeepStrictEqual(certificates, this.#given);
   }
 
   /**

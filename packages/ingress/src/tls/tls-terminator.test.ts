@@ -4,6 +4,7 @@ import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "n
 import type { Certificate } from "@holdfast/routing";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { certificateFor } from "../../test/certificates.ts";
+import { ServerCertificates } from "./server-certificates.ts";
 import { TlsTerminator } from "./tls-terminator.ts";
 
 const SECRET = "a secret that is long enough for this test";
@@ -38,8 +39,10 @@ async function terminate(
   certificates: readonly Certificate[],
   { handshakeTimeoutMs = 10_000 } = {},
 ): Promise<Terminated> {
-  const terminator = new TlsTerminator({ ticketSecret: SECRET, handshakeTimeoutMs });
-  terminator.setCertificates(certificates);
+  const terminator = new TlsTerminator(new ServerCertificates(certificates), {
+    ticketSecret: SECRET,
+    handshakeTimeoutMs,
+  });
   const failures: string[] = [];
   const open = new Set<TLSSocket>();
   const server = createServer((socket) => {
@@ -103,38 +106,10 @@ describe("replacing the certificates", () => {
   test("shows the new ones to new clients, and leaves open connections alone", async () => {
     const { terminator, port } = await terminate([first]);
     const open = await shakeHands(port, { servername: "first.example" });
-    terminator.setCertificates([second]);
+    terminator.show(new ServerCertificates([second]));
     expect(await shownName(port, "first.example")).toBe("DNS:second.example");
     expect(await ask(open, "still here")).toBe("SECURE still here");
   });
-
-  test.each<[string, (good: Certificate) => Certificate, RegExp]>([
-    [
-      "a certificate that can't be read",
-      (good) => ({ ...good, chain: "rubbish" }),
-      /default\/first: tls.crt/,
-    ],
-    [
-      "a key that can't be read",
-      (good) => ({ ...good, privateKey: "rubbish" }),
-      /default\/first: tls.key is not a/,
-    ],
-    [
-      "a key of another certificate",
-      (good) => ({ ...good, privateKey: second.privateKey }),
-      /default\/first: tls.key is not the key/,
-    ],
-  ])(
-    "keeps the last good ones when there is %s, and names the Secret alone",
-    async (_what, spoil, message) => {
-      const { terminator, port } = await terminate([second]);
-      const bad = spoil(first);
-      expect(() => terminator.setCertificates([exact, bad])).toThrowError(
-        expect.objectContaining({ code: "CERTIFICATE_INVALID", message: expect.stringMatching(message) }),
-      );
-      expect(await shownName(port)).toBe("DNS:second.example");
-    },
-  );
 });
 
 describe("a handshake", () => {
@@ -205,8 +180,10 @@ describe("a handshake", () => {
 });
 
 test("bytes that were read and put back are part of the handshake", async () => {
-  const terminator = new TlsTerminator({ ticketSecret: SECRET, handshakeTimeoutMs: 1000 });
-  terminator.setCertificates([first]);
+  const terminator = new TlsTerminator(new ServerCertificates([first]), {
+    ticketSecret: SECRET,
+    handshakeTimeoutMs: 1000,
+  });
   const secured = vi.fn();
   const server = createServer((socket) => {
     sockets.add(socket);

@@ -1,12 +1,12 @@
+import type { KeyObject } from "node:crypto";
 import type { Socket } from "node:net";
-import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
-import type { Certificate } from "@holdfast/routing";
-import { ServerCertificates } from "./server-certificates.ts";
+import { createServer, type Server, type TLSSocket } from "node:tls";
+import { type ServerCertificates, TLS_SETTINGS } from "./server-certificates.ts";
 import { ticketKeys } from "./ticket-keys.ts";
 
 export interface TlsTerminatorOptions {
   /** What the keys of session tickets are made from; with the same one elsewhere, sessions are resumed there too. */
-  readonly ticketSecret: Uint8Array | string;
+  readonly ticketSecret: KeyObject | Uint8Array | string;
   /** Milliseconds for a handshake. */
   readonly handshakeTimeoutMs: number;
 }
@@ -20,9 +20,6 @@ export interface HandshakeHandlers {
 
 const LOOK_AT_TICKET_KEYS_MS = 3_600_000;
 
-/** TLS 1.2 at least, and HTTP/1.1 alone by ALPN. Without an id of their own, sessions aren't resumed elsewhere. */
-const SETTINGS = { minVersion: "TLSv1.2", sessionIdContext: "holdfast" } as const;
-
 /**
  * The TLS end of one load balancer. Certificates can be replaced at any time: handshakes from then on see the new ones,
  * and connections that stand are not touched.
@@ -33,17 +30,18 @@ export class TlsTerminator {
   readonly #server: Server;
   readonly #waiting = new Map<string, HandshakeHandlers>();
   readonly #ticketTimer: NodeJS.Timeout;
-  #certificates: readonly Certificate[] = [];
-  #contexts = new ServerCertificates([], SETTINGS);
+  #certificates: ServerCertificates;
 
-  constructor(options: TlsTerminatorOptions) {
+  constructor(certificates: ServerCertificates, options: TlsTerminatorOptions) {
     this.#options = options;
+    this.#certificates = certificates;
     this.#server = createServer({
-      ...SETTINGS,
+      ...TLS_SETTINGS,
+      ...certificates.first,
       ALPNProtocols: ["http/1.1"],
       handshakeTimeout: options.handshakeTimeoutMs,
       ticketKeys: this.#ticketKeys(),
-      SNICallback: (host, done) => done(null, this.#contexts.contextFor(host)),
+      SNICallback: (host, done) => done(null, this.#certificates.contextFor(host)),
     });
     this.#server.on("secureConnection", (socket) => this.#take(socket)?.secured(socket));
     this.#server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
@@ -58,19 +56,15 @@ export class TlsTerminator {
     ).unref();
   }
 
-  /**
-   * Shows these certificates from now on. The first is shown to clients that name no host or an unknown one; with none
-   * every handshake fails.
-   *
-   * @throws IngressError `CERTIFICATE_INVALID`; those before are shown on
-   */
-  setCertificates(certificates: readonly Certificate[]): void {
-    if (same(certificates, this.#certificates)) return;
-    this.#contexts = new ServerCertificates(certificates, SETTINGS);
+  /** Shows these certificates from now on. */
+  show(certificates: ServerCertificates): void {
+    if (certificates === this.#certificates) return;
     this.#certificates = certificates;
-    const [first] = certificates;
-    const shown: SecureContextOptions = first ? { cert: first.chain, key: first.privateKey } : {};
-    this.#server.setSecureContext({ ...SETTINGS, ...shown, ticketKeys: this.#ticketKeys() });
+    this.#server.setSecureContext({
+      ...TLS_SETTINGS,
+      ...certificates.first,
+      ticketKeys: this.#ticketKeys(),
+    });
   }
 
   /** Takes a connection over for its handshake. Exactly one of the handlers is called, once. */
@@ -105,14 +99,4 @@ export class TlsTerminator {
 /** A TLS socket doesn't tell which connection it stands on, but it has the same two ends. */
 function nameOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
   return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
-}
-
-function same(some: readonly Certificate[], others: readonly Certificate[]): boolean {
-  return (
-    some.length === others.length &&
-    some.every(
-      ({ chain, privateKey }, index) =>
-        chain === others[index]?.chain && privateKey === others[index]?.privateKey,
-    )
-  );
 }
