@@ -175,6 +175,29 @@ describe("health checks", () => {
     expect(await request(url)).toMatchObject({ status: 200, body: pod?.name });
   });
 
+  test.each(["addresses", "ports"] as const)(
+    "ask on a port of their own where there is one (podNetwork: %s)",
+    async (podNetwork) => {
+      const TWO = `${process.execPath} -e '
+        const { createServer } = require("node:http");
+        createServer((q, r) => r.end(process.env.POD_NAME)).listen(3000);
+        createServer((q, r) => r.end("well")).listen(8081);'`;
+      const config = { ...backendConfig("web", "NONE"), spec: { healthCheck: { port: 8081 } } };
+      const { lab, url } = await start({
+        objects: [
+          deployment("web", { replicas: 2, container }),
+          config,
+          service("web", 3000, "web"),
+          ingress("web", "web"),
+        ],
+        images: { "acme/chat": TWO },
+        podNetwork,
+      });
+      expect(lab.pods().map(({ ready }) => ready)).toEqual([true, true]);
+      expect((await podsAnswering(url, 20)).size).toBe(2);
+    },
+  );
+
   test("make a lab wait for pods that are well a little later than they listen", async () => {
     const SLOW = SICK.replace("let status = 404", "let status = 503; setTimeout(() => status = 200, 300)");
     const { lab, events, url } = await start({ objects, images: { "acme/chat": SLOW } });

@@ -1,6 +1,6 @@
 import type { Endpoint, HealthCheck } from "@holdfast/routing";
 import { startProbe, type Verdict } from "./health-probe.ts";
-import type { ProbeQueue } from "./probe-queue.ts";
+import type { ProbeQueues } from "./probe-queue.ts";
 
 /** An endpoint that never passed is asked again after so many milliseconds, each time later, up to its interval. */
 const FIRST_INTERVAL_MS = 50;
@@ -8,7 +8,7 @@ const FIRST_INTERVAL_MS = 50;
 export interface EndpointHealthOptions {
   readonly check: HealthCheck;
   readonly endpoint: Endpoint;
-  readonly queue: ProbeQueue;
+  readonly queues: ProbeQueues;
   /** It has become healthy, or is found unhealthy; `cause` says why. */
   readonly onChange: (healthy: boolean, cause: string) => void;
 }
@@ -19,7 +19,7 @@ export interface EndpointHealthOptions {
  */
 export class EndpointHealth {
   readonly endpoint: Endpoint;
-  readonly #queue: ProbeQueue;
+  readonly #queues: ProbeQueues;
   readonly #onChange: EndpointHealthOptions["onChange"];
   #check: HealthCheck;
   #healthy = false;
@@ -31,10 +31,10 @@ export class EndpointHealth {
   #timer: NodeJS.Timeout | undefined;
   #cancelProbe = (): void => {};
 
-  constructor({ check, endpoint, queue, onChange }: EndpointHealthOptions) {
+  constructor({ check, endpoint, queues, onChange }: EndpointHealthOptions) {
     this.#check = check;
     this.endpoint = endpoint;
-    this.#queue = queue;
+    this.#queues = queues;
     this.#onChange = onChange;
   }
 
@@ -74,7 +74,8 @@ export class EndpointHealth {
 
   #probe(): void {
     const check = this.#check;
-    this.#cancelProbe = this.#queue.add((ended) => {
+    const queue = this.#cause === undefined ? this.#queues.sound : this.#queues.failing;
+    this.#cancelProbe = queue.add((ended) => {
       const startedAt = performance.now();
       return startProbe(check, this.endpoint, (verdict) => {
         ended();

@@ -223,6 +223,26 @@ test("asks thousands of endpoints, few at a time, and hands on what it finds in 
   expect(monitor.probes.waiting).toBe(0);
 });
 
+test("endpoints that hang keep none of the others waiting", async () => {
+  const dead = await podThat("hang");
+  const well = await podThat(200);
+  const { monitor, healthy } = monitorOf({ ...SOON, timeoutSec: 0.1, port: 1 }, 1);
+  const at = ({ endpoint }: typeof dead, port: number) => ({ ...endpoint, port, healthPort: endpoint.port });
+  const hanging = Array.from({ length: 10 }, (_, index) => at(dead, index + 1));
+  monitor.setEndpoints(SERVICE, hanging);
+  const causes = () => monitor.statusOf(SERVICE).map(({ cause }) => cause ?? "");
+  await vi.waitFor(
+    () => expect(causes().filter((cause) => /took longer/.test(cause))).toHaveLength(10),
+    wait,
+  );
+  monitor.setEndpoints(SERVICE, [...hanging, at(well, 100)]);
+  await vi.waitFor(() => expect(healthy()?.at(-1)).toBe(true), wait);
+  const [wellBefore, deadBefore] = [well.seen.length, dead.seen.length];
+  await vi.waitFor(() => expect(well.seen.length).toBeGreaterThan(wellBefore + 20), wait);
+  // In one queue it would be asked once in eleven times.
+  expect(dead.seen.length - deadBefore).toBeLessThan(60);
+});
+
 test("endpoints that came together are not asked together again", async () => {
   const pod = await podThat(200);
   const { monitor, healthy } = monitorOf({ ...SOON, intervalSec: 0.5, port: pod.endpoint.port });

@@ -4,7 +4,7 @@ import { IngressError } from "../errors.ts";
 import type { EndpointHealthyEvent, EndpointUnhealthyEvent } from "../events.ts";
 import { EndpointHealth } from "./endpoint-health.ts";
 import { endpointsById } from "./endpoints-by-id.ts";
-import { ProbeQueue } from "./probe-queue.ts";
+import { ProbeQueue, type ProbeQueues } from "./probe-queue.ts";
 
 /** Milliseconds for which changes are gathered before they are handed on. */
 const GATHER_MS = 10;
@@ -17,7 +17,10 @@ export interface HealthMonitorOptions {
   readonly onEndpoints: (backendService: BackendServiceId, endpoints: readonly Endpoint[]) => void;
   /** Must neither block nor throw. */
   readonly onEvent?: (event: EndpointHealthyEvent | EndpointUnhealthyEvent) => void;
-  /** Probes at a time; the others wait their turn. 1 to 10,000; default 128. */
+  /**
+   * Probes at a time of endpoints whose last one passed, or that were never probed; and as many of the others. The rest
+   * wait their turn. 1 to 10,000; default 128.
+   */
   readonly maxProbes?: number;
 }
 
@@ -54,7 +57,7 @@ interface Monitored {
 export class HealthMonitor {
   readonly #onEndpoints: HealthMonitorOptions["onEndpoints"];
   readonly #onEvent: NonNullable<HealthMonitorOptions["onEvent"]>;
-  readonly #queue: ProbeQueue;
+  readonly #queues: ProbeQueues;
   readonly #monitored = new Map<BackendServiceId, Monitored>();
 
   /** @throws IngressError `OPTION_INVALID` */
@@ -69,12 +72,13 @@ export class HealthMonitor {
     }
     this.#onEndpoints = onEndpoints;
     this.#onEvent = onEvent;
-    this.#queue = new ProbeQueue(maxProbes);
+    this.#queues = { sound: new ProbeQueue(maxProbes), failing: new ProbeQueue(maxProbes) };
   }
 
   /** Probes that are on their way, and those that wait for one to end. */
   get probes(): { readonly running: number; readonly waiting: number } {
-    return { running: this.#queue.running, waiting: this.#queue.waiting };
+    const { sound, failing } = this.#queues;
+    return { running: sound.running + failing.running, waiting: sound.waiting + failing.waiting };
   }
 
   /**
@@ -171,7 +175,7 @@ export class HealthMonitor {
     return new EndpointHealth({
       check: monitored.check,
       endpoint,
-      queue: this.#queue,
+      queues: this.#queues,
       onChange: (healthy, cause) => {
         this.#tell(
           healthy ? { type: "endpoint-healthy", ...about } : { type: "endpoint-unhealthy", ...about, cause },

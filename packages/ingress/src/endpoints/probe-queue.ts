@@ -1,3 +1,12 @@
+/**
+ * Endpoints whose last probe failed wait in a queue of their own: they may hold their places until their time is over,
+ * and an outage of one service must not delay what is found out of another.
+ */
+export interface ProbeQueues {
+  readonly sound: ProbeQueue;
+  readonly failing: ProbeQueue;
+}
+
 /** Runs no more than so many probes at a time; the others wait their turn. */
 export class ProbeQueue {
   readonly #max: number;
