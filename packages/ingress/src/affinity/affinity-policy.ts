@@ -40,8 +40,8 @@ export class AffinityPolicy implements AffinityRule {
   }
 
   /** What has to be awaited before `choose`, if anything; bounded in time, and never rejects. */
-  prepare(facts: AffinityFacts): Promise<void> | undefined {
-    return this.#rule.prepare?.(facts);
+  prepare(table: EndpointTable, facts: AffinityFacts): Promise<void> | undefined {
+    return this.#rule.prepare?.(table, facts);
   }
 
   choose(table: EndpointTable, facts: AffinityFacts, tried: ReadonlySet<EndpointState>): Choice | undefined {

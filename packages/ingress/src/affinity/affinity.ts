@@ -37,7 +37,7 @@ export interface Choice {
 /** One way to pick the endpoint of a request. */
 export interface AffinityRule {
   /** What has to be awaited before `choose`, if anything; bounded in time, and never rejects. */
-  prepare?(facts: AffinityFacts): Promise<void> | undefined;
+  prepare?(table: EndpointTable, facts: AffinityFacts): Promise<void> | undefined;
   /**
    * @param tried endpoints that this request has tried in vain
    * @returns undefined when no healthy endpoint is left

@@ -168,14 +168,17 @@ test("another ingress is asked for a foreign session that this one doesn't know,
     meansOf({ sessions, search: new SessionSearch(sessions, ask) }),
   );
   for (const facts of [factsOf(), HANDSHAKE, within(owned("pod-1"))])
-    expect(policy.prepare(facts)).toBeUndefined();
-  await policy.prepare(within("theirs"));
+    expect(policy.prepare(table, facts)).toBeUndefined();
+  await policy.prepare(table, within("theirs"));
   expect(ask.mock.calls).toEqual([[SERVICE, "theirs"]]);
   expect(policy.choose(table, within("theirs"), NONE)).toMatchObject({
     reason: "session",
     state: { id: "10.0.0.2:8080" },
   });
-  expect(policy.prepare(within("theirs"))).toBeUndefined();
-  await policy.prepare(within("nobody's"));
+  expect(policy.prepare(table, within("theirs"))).toBeUndefined();
+  // It has the form, but nobody goes by that name here: a foreign one that happens to look like it.
+  await policy.prepare(table, within(owned("elsewhere")));
+  expect(ask).toHaveBeenLastCalledWith(SERVICE, owned("elsewhere"));
+  await policy.prepare(table, within("nobody's"));
   expect(policy.choose(table, within("nobody's"), NONE)?.reason).toBe("round-robin");
 });

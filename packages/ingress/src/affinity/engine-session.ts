@@ -43,11 +43,10 @@ export class EngineSession implements AffinityRule {
   }
 
   /** Asks other ingresses for the owner of a session that this one doesn't know. */
-  prepare(facts: AffinityFacts): Promise<void> | undefined {
+  prepare(table: EndpointTable, facts: AffinityFacts): Promise<void> | undefined {
     if (!this.#search) return undefined;
     const sid = readEngineIoQuery(facts.query)?.sid;
-    if (sid === undefined || tokenOfSessionId(sid) !== undefined) return undefined;
-    if (this.#sessions.ownerOf(this.#backendService, sid) !== undefined) return undefined;
+    if (sid === undefined || this.#ownerOf(table, sid)) return undefined;
     return this.#search.search(this.#backendService, sid);
   }
 

@@ -71,7 +71,8 @@ export class Relay implements UpstreamUser {
     this.#bodyRead = whole;
     this.#exchange.bytesIn = end - at;
     if (end > at) this.#waiting.push(bytes.subarray(at, end));
-    const prepared = this.#exchange.backend.policy.prepare(this.#exchange.facts);
+    const { policy, table } = this.#exchange.backend;
+    const prepared = policy.prepare(table, this.#exchange.facts);
     if (prepared === undefined) this.#begin();
     else void prepared.then(() => this.#begin());
     // What could not be sent at once is kept, and the bytes are only lent.
