@@ -1,9 +1,13 @@
 // npm run faults -- [--seeds N | --minutes N] [--seed FIRST] [--signal SIGKILL|SIGTERM] [--json]
 // Runs the survival scenario with one seed after the other, and stops at the first that breaks a promise.
 //
+// npm run faults -- broker [--seeds N | --minutes N] [--seed FIRST] [--json]
+// Breaks the served broker and its connections, likewise.
+//
 // npm run faults -- wire [--inputs N] [--seed FIRST] [--json]
 // Puts damaged HTTP through the ingress' codec and has Node's parser read what it passes on.
 import { parseArgs } from "node:util";
+import { brokerFaults } from "./broker.ts";
 import { survival } from "./survival.ts";
 import { wire } from "./wire.ts";
 
@@ -29,8 +33,8 @@ function whole(name: "seeds" | "minutes" | "seed" | "inputs", fallback: number):
 }
 
 const [scenario = "survival", ...others] = positionals;
-if (others.length > 0 || (scenario !== "survival" && scenario !== "wire")) {
-  console.error(`The scenarios are survival and wire, not "${positionals.join(" ")}".`);
+if (others.length > 0 || !["survival", "broker", "wire"].includes(scenario)) {
+  console.error(`The scenarios are survival, broker and wire, not "${positionals.join(" ")}".`);
   process.exit(2);
 }
 if (scenario === "wire") {
@@ -44,24 +48,41 @@ if (signal !== "SIGKILL" && signal !== "SIGTERM") {
   console.error(`--signal takes SIGKILL or SIGTERM, not "${signal}".`);
   process.exit(2);
 }
+const ending = signal;
 const first = whole("seed", (Date.now() % 1_000_000) + 1);
 const seeds = whole("seeds", values.minutes === undefined ? 10 : Number.MAX_SAFE_INTEGER);
 const deadline = Date.now() + whole("minutes", 24 * 60) * 60_000;
 
 for (let index = 0; index < seeds && Date.now() < deadline; index += 1) {
   const started = Date.now();
-  const report = await survival({ seed: first + index, clients: 20, channels: 3, messages: 1000, signal });
+  const { report, text, replay } = await (scenario === "broker" ? breakBroker : endServers)(first + index);
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  const { seed, violations } = report;
   console.log(
     values.json
       ? JSON.stringify(report)
-      : `seed ${report.seed}: ${report.published} published, ${report.delivered} delivered, ${report.kills} kills, ` +
-          `${report.resumes} resumes with ${report.recovered} missed entries, ${report.refused} refused, ` +
-          `${report.violations.length} violations, ${seconds} s`,
+      : `seed ${seed}: ${text}, ${violations.length} violations, ${seconds} s`,
   );
-  if (report.violations.length > 0 || report.refused > 0) {
-    console.error(report.violations.join("\n"));
-    console.error(`Replay with: npm run faults -- --seed ${report.seed} --seeds 1 --signal ${signal}`);
+  if (violations.length > 0 || ("refused" in report ? report.refused : report.resets) > 0) {
+    console.error(violations.join("\n"));
+    console.error(`Replay with: npm run faults -- ${replay} --seed ${seed} --seeds 1`);
     process.exit(1);
   }
+}
+
+async function endServers(seed: number) {
+  const report = await survival({ seed, clients: 20, channels: 3, messages: 1000, signal: ending });
+  const text =
+    `${report.published} published, ${report.delivered} delivered, ${report.kills} kills, ` +
+    `${report.resumes} resumes with ${report.recovered} missed entries, ${report.refused} refused`;
+  return { report, text, replay: `--signal ${ending}` };
+}
+
+async function breakBroker(seed: number) {
+  const report = await brokerFaults({ seed, nodes: 3, channels: 4, messages: 1000, faults: 12 });
+  const faults = Object.entries(report.faults).map(([name, count]) => `${count} ${name}`);
+  const text =
+    `${report.published} published, ${report.delivered} delivered, ${faults.join(", ")}, ` +
+    `${report.repeated} repeated, ${report.resumes} resumes, ${report.resets} resets`;
+  return { report, text, replay: "broker" };
 }

@@ -129,9 +129,14 @@ function pragma(database: DatabaseSync, name: string): unknown {
   return database.prepare(`PRAGMA ${name}`).get()?.[name];
 }
 
-/** What a failed read or write means to the caller: no room (SQLITE_FULL, 13), or something else that may pass. */
+/** SQLITE_FULL: the disk, or the file, is. */
+export function isFull(cause: unknown): boolean {
+  return resultCode(cause) === 13;
+}
+
+/** What a failed read or write means to the caller: no room, or something else that may pass. */
 export function storeError(what: string, cause: unknown): BrokerError {
-  return new BrokerError(resultCode(cause) === 13 ? "BROKER_FULL" : "BROKER_UNAVAILABLE", what, { cause });
+  return new BrokerError(isFull(cause) ? "BROKER_FULL" : "BROKER_UNAVAILABLE", what, { cause });
 }
 
 /** SQLite's primary result code (https://sqlite.org/rescode.html). */

@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { BrokerError } from "./errors.ts";
 import { LeaseStore } from "./lease-store.ts";
 import { PAGE_BYTES, PAGE_ENTRIES } from "./limits.ts";
-import { openLogDatabase } from "./log-schema.ts";
+import { isFull, openLogDatabase } from "./log-schema.ts";
 import type {
   Entry,
   History,
@@ -94,6 +94,7 @@ export class LogStore {
       this.#changed.clear();
     } catch (error) {
       this.#undo();
+      if (isFull(error)) this.#makeRoom();
       throw error;
     }
   }
@@ -292,6 +293,15 @@ export class LogStore {
     if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
     this.leases.undo();
     this.#readCounters();
+  }
+
+  /** What the write-ahead log holds is moved to where it belongs, and its own room is given back. */
+  #makeRoom(): void {
+    try {
+      this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch {
+      // There is not even room for that: the next write finds out whether there is some by then.
+    }
   }
 
   #readCounters(): void {

@@ -1,0 +1,17 @@
+import { testSeed } from "@holdfast/broker/testing";
+import { expect, test } from "vitest";
+import { brokerFaults } from "../faults/broker.ts";
+
+const seed = testSeed();
+
+test(`every subscriber has every entry once and in one order while the broker and its connections are broken (SEED=${seed})`, async () => {
+  const report = await brokerFaults({ seed, nodes: 3, channels: 3, messages: 300, faults: 7 });
+  console.log(report);
+  expect(report.violations).toEqual([]);
+  expect(report.resets).toBe(0);
+  expect(report.published).toBe(303);
+  // Without these the run would prove nothing.
+  for (const count of Object.values(report.faults)) expect(count).toBeGreaterThan(0);
+  expect(report.resumes).toBeGreaterThan(0);
+  expect(report.repeated).toBeGreaterThan(0);
+});
