@@ -6,6 +6,7 @@ import { formatReport } from "./report.ts";
 const BENCHES: ReadonlyMap<string, () => Promise<Bench>> = new Map([
   ["fanout", async () => (await import("./fanout/fanout.ts")).fanout],
   ["ingress", async () => (await import("./ingress/ingress.ts")).ingress],
+  ["log", async () => (await import("./log/log.ts")).log],
 ]);
 
 const DEFAULT_RUNS = 5;

@@ -39,6 +39,8 @@ const RETRY_MS = 200;
 export class Feed {
   readonly #members = new Set<Member>();
   readonly #host: FeedHost;
+  /** Reads that those who come from one position in one turn of the event loop share. */
+  readonly #reads = new Map<string, Promise<History>>();
   #arriving = 0;
   #position: Position;
   /** Changes with every reset: what was read before is of no use after. */
@@ -90,6 +92,7 @@ export class Feed {
     const { epoch, offset } = this.#position;
     if (entry.offset !== offset + 1) return entry.offset <= offset;
     this.#position = { epoch, offset: entry.offset, tag: entry.tag };
+    if (this.#reads.size > 0) this.#reads.clear();
     const event: ChannelEvent = { type: "entry", entry };
     for (const member of this.#members) {
       if (entry.offset > member.last) {
@@ -115,6 +118,7 @@ export class Feed {
   reset(head: Position, reason: Unrecoverable): void {
     this.#position = head;
     this.#resets++;
+    this.#reads.clear();
     for (const member of [...this.#members]) {
       [member.last, member.tag] = [head.offset, undefined];
       this.#tell(member, { type: "reset", head, reason });
@@ -151,7 +155,7 @@ export class Feed {
    */
   async #arrive(member: Member, since: Position, isFirst: boolean): Promise<Position> {
     const resets = this.#resets;
-    const history = await this.#host.read(since);
+    const history = await this.#read(since);
     if (!member.open || this.#ended) {
       member.open = false;
       return since;
@@ -175,6 +179,16 @@ export class Feed {
     // A page from before the feed's newest entry shows nothing new yet.
     else if (history.entries.length === 0 && !isFirst) throw new Error("The log is behind its feed.");
     return position;
+  }
+
+  #read(since: Position): Promise<History> {
+    const key = `${since.offset} ${since.tag} ${since.epoch}`;
+    const shared = this.#reads.get(key);
+    if (shared) return shared;
+    const read = this.#host.read(since);
+    if (this.#reads.size === 0) setImmediate(() => this.#reads.clear());
+    this.#reads.set(key, read);
+    return read;
   }
 
   #enter(member: Member, { offset, tag }: Position): void {

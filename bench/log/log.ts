@@ -1,0 +1,109 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Bench, Measurement, Run } from "../harness.ts";
+import { findRow, type Row, type Target, target } from "../report.ts";
+import type { BrokerCalls, Publishing, WorkerCalls } from "./calls.ts";
+
+/** An engine, and where it runs: in the process that uses it, or in one of its own. */
+type Subject =
+  | { readonly type: "inside"; readonly url: (folder: string) => string }
+  | { readonly type: "beside"; readonly broker: URL };
+
+const FILE = "embedded, file";
+
+const SUBJECTS: ReadonlyMap<string, Subject> = new Map<string, Subject>([
+  ["embedded, memory", { type: "inside", url: () => "memory:" }],
+  [FILE, { type: "inside", url: (folder) => `file:${join(folder, "log.db")}` }],
+  ["served, file", { type: "beside", broker: new URL("./subjects/served.ts", import.meta.url) }],
+]);
+const WORKER = new URL("./worker.ts", import.meta.url);
+
+const CALLS = 1000;
+const MODES: ReadonlyMap<string, Omit<Publishing, "entries">> = new Map([
+  ["one by one, 1 channel", { channels: 1, batch: 1, calls: CALLS }],
+  ["one by one, 100 channels", { channels: 100, batch: 1, calls: CALLS }],
+  ["in hundreds, 1 channel", { channels: 1, batch: 100, calls: 10 }],
+  ["in hundreds, 100 channels", { channels: 100, batch: 100, calls: 10 }],
+]);
+const DURABLE = "one by one, 100 channels";
+const WARM_UP = 0.3;
+const LEAST_DURABLE = 30_000;
+
+/** A broker's log: what do publishing, delivering and going on from a position cost? */
+export const log: Bench = {
+  name: "log",
+  summary:
+    "publishes per second, their CPU time, delivery, and catching up, with 128-byte entries on each broker engine",
+  subjects: [...SUBJECTS.keys()],
+  sections: ["publish", "deliver", "catch-up", "idle"],
+  runs: 3,
+  options: {
+    entries: { summary: "entries published in each mode", default: 100_000, max: 100_000_000 },
+    deliveries: {
+      summary: "entries published one after the other to a subscriber",
+      default: 1000,
+      max: 1_000_000,
+    },
+    subscribers: { summary: "subscribers that come back, 100 to a channel", default: 10_000, max: 1_000_000 },
+    back: { summary: "entries that each of them has missed", default: 100, max: 10_000 },
+    idle: { summary: "channels on which nothing happens", default: 10_000, max: 1_000_000 },
+  },
+  measure,
+  targets,
+};
+
+async function measure(name: string, run: Run): Promise<readonly Measurement[]> {
+  const subject = SUBJECTS.get(name);
+  if (!subject) throw new RangeError(`no subject "${name}"`);
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+  try {
+    const broker =
+      subject.type === "beside" ? await run.start<BrokerCalls>(subject.broker, "server") : undefined;
+    const worker = await run.start<WorkerCalls>(WORKER, broker ? "load" : "server");
+    const url = subject.type === "inside" ? subject.url(folder) : await broker?.call("url", null);
+    await worker.call("open", url ?? "");
+    const measurements: Measurement[] = [];
+    const add = (metric: string, unit: string, value: number) => measurements.push({ metric, unit, value });
+
+    if (run.wants("publish")) {
+      for (const [mode, publishing] of MODES) {
+        const entries = run.option("entries");
+        await worker.call("publish", { ...publishing, entries: Math.ceil(entries * WARM_UP) });
+        const measured = broker ?? worker;
+        const before = await measured.cpuTime();
+        const seconds = await worker.call("publish", { ...publishing, entries });
+        add(perSecond(mode), "1/s", entries / seconds);
+        add(`broker CPU per publish, ${mode}`, "µs", ((await measured.cpuTime()) - before) / entries);
+      }
+    }
+    if (run.wants("deliver")) {
+      const entries = run.option("deliveries");
+      await worker.call("deliver", { entries: Math.ceil(entries * WARM_UP) });
+      const { p50, p99 } = await worker.call("deliver", { entries });
+      add("publish to delivery p50", "ms", p50);
+      add("publish to delivery p99", "ms", p99);
+    }
+    if (run.wants("catch-up")) {
+      const [subscribers, back] = [run.option("subscribers"), run.option("back")];
+      const channels = Math.ceil(subscribers / 100);
+      add("catch-up of all subscribers", "s", await worker.call("catchUp", { subscribers, channels, back }));
+    }
+    if (run.wants("idle"))
+      add("heap per idle channel", "bytes", await worker.call("idle", { channels: run.option("idle") }));
+    return measurements;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** At least so many a second is at most so many microseconds each. */
+function targets(rows: readonly Row[]): readonly Target[] {
+  if (!rows.some(({ subject, metric }) => subject === FILE && metric === perSecond(DURABLE))) return [];
+  const { median } = findRow(rows, FILE, perSecond(DURABLE));
+  return [target(`time per durable publish, ${DURABLE}: ${FILE}`, 1e6 / median, 1e6 / LEAST_DURABLE, "µs")];
+}
+
+function perSecond(mode: string): string {
+  return `publishes per second, ${mode}`;
+}
