@@ -7,7 +7,7 @@ import { startRig } from "./rig.ts";
 /** Idle WebSockets that are there before memory is first read: what the first few need is needed once. */
 const FIRST_IDLE = 0.01;
 
-/** As parts of what is measured. */
+/** As parts of what is measured: what a kind of work needs is needed once. */
 const WARM_UP_REQUESTS = 0.2;
 const WARM_UP_CONNECTIONS = 0.1;
 
@@ -40,7 +40,7 @@ export interface Growth {
   readonly connections: number;
 }
 
-/** A warm proxy answers many requests, then takes and loses many connections. */
+/** A proxy that is warm for it answers many requests, and then takes and loses many connections. */
 export async function measureGrowth(subject: string, run: Run): Promise<Growth> {
   const requests = run.option("requests");
   const connections = run.option("connections");
@@ -50,17 +50,18 @@ export async function measureGrowth(subject: string, run: Run): Promise<Growth> 
     await collectGarbage();
     return await settledMemory(proxy);
   };
-  await load.call("churn", { port, connections: Math.ceil(connections * WARM_UP_CONNECTIONS) });
   await load.call("open", { port, dialect: "http", connections: clients });
   await load.call("exchange", { count: Math.ceil(requests * WARM_UP_REQUESTS) });
   const before = await held();
   await load.call("exchange", { count: requests });
+  const afterRequests = await held();
+  await load.call("close", null);
+  await load.call("churn", { port, connections: Math.ceil(connections * WARM_UP_CONNECTIONS) });
   const between = await held();
   await load.call("churn", { port, connections });
   const after = await held();
-  await load.call("close", null);
   await stop();
-  return { requests: between - before, connections: after - between };
+  return { requests: afterRequests - before, connections: after - between };
 }
 
 async function settledMemory(proxy: Measured): Promise<number> {
