@@ -101,7 +101,8 @@ class HandlePeer implements Peer {
       this.#open = false;
       this.handler.closed();
     });
-    socket.resume();
+    // The socket's own `resume` reads only later, whatever is wanted then.
+    this.resume();
   }
 
   write(bytes: Buffer): boolean {
