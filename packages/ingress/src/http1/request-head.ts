@@ -1,4 +1,12 @@
-import { type ConnectionOptions, readConnection, without } from "./connection-options.ts";
+import {
+  addNames,
+  CLOSE,
+  connectionOptions,
+  KEEP_ALIVE,
+  NAMES,
+  UPGRADES,
+  without,
+} from "./connection-options.ts";
 import {
   CONNECTION,
   CONTENT_LENGTH,
@@ -78,24 +86,26 @@ const scanner = new FieldScanner();
  * the ingress decides by in underscores alone, such as `X_Forwarded_For`: servers that hand fields on as CGI
  * variables can't tell the two apart.
  *
- * @param text the head, decoded as latin1, without the CRLF CRLF at its end
+ * @param from where in the bytes the head begins
+ * @param end where it ends, before its CRLF CRLF (`findHeadEnd`)
  */
-export function readRequestHead(text: string): RequestHead | Refusal {
+export function readRequestHead(bytes: Buffer, from = 0, end = bytes.length): RequestHead | Refusal {
+  const text = bytes.toString("latin1", from, end);
   const start = text.charCodeAt(0) === 0x0d && text.charCodeAt(1) === 0x0a ? 2 : 0;
   let lineEnd = text.indexOf("\r\n", start);
   if (lineEnd === -1) lineEnd = text.length;
 
   // The request line: method, blank, target, blank, HTTP/1.x.
   let blank = start;
-  while (blank < lineEnd && ((BYTES[text.charCodeAt(blank)] as number) & TOKEN) !== 0) blank++;
-  if (blank === start || blank >= lineEnd || text.charCodeAt(blank) !== 0x20)
-    return refuseRequest("request-line");
-  const method = text.slice(start, blank);
+  while (blank < lineEnd && ((BYTES[bytes[from + blank] as number] as number) & TOKEN) !== 0) blank++;
+  if (blank === start || text.charCodeAt(blank) !== 0x20) return refuseRequest("request-line");
   const targetAt = blank + 1;
   let targetEnd = targetAt;
-  while (targetEnd < lineEnd && ((BYTES[text.charCodeAt(targetEnd)] as number) & TARGET) !== 0) targetEnd++;
+  while (targetEnd < lineEnd && ((BYTES[bytes[from + targetEnd] as number] as number) & TARGET) !== 0)
+    targetEnd++;
   if (targetEnd === targetAt || targetEnd >= lineEnd) return refuseRequest("request-line");
   if (text.charCodeAt(targetEnd) !== 0x20) return refuseRequest("target");
+  const method = text.slice(start, blank);
   const minor = minorVersion(text, targetEnd + 1, lineEnd);
   if (typeof minor !== "number") return minor;
   if (method === "CONNECT") return refuseRequest("connect");
@@ -105,7 +115,8 @@ export function readRequestHead(text: string): RequestHead | Refusal {
   let sized = false;
   let chunked = false;
   let expectContinue = false;
-  let connection: ConnectionOptions | undefined;
+  let connection = 0;
+  let named: Set<string> | undefined;
   let upgrade: string | undefined;
   let cookie: string | undefined;
   let forwardedFor: string | undefined;
@@ -119,7 +130,7 @@ export function readRequestHead(text: string): RequestHead | Refusal {
   /** Where the lines begin that are kept and not yet in `fields`. */
   let run = lineEnd + 2;
 
-  scanner.begin(text, run);
+  scanner.begin(text, bytes, from, run);
   for (let field = scanner.read(); field !== -1; field = scanner.read()) {
     switch (field) {
       case OTHER:
@@ -156,10 +167,16 @@ export function readRequestHead(text: string): RequestHead | Refusal {
         chunked = true;
         break;
       }
-      case CONNECTION:
-        connection ??= { close: false, keepAlive: false, upgrade: false, named: undefined };
-        readConnection(scanner.value(), connection);
+      case CONNECTION: {
+        const value = scanner.value();
+        const options = connectionOptions(value);
+        connection |= options;
+        if ((options & NAMES) !== 0) {
+          named ??= new Set();
+          addNames(value, named);
+        }
         break;
+      }
       case UPGRADE:
         upgrade = joined(upgrade, ", ", scanner.value());
         break;
@@ -207,7 +224,6 @@ export function readRequestHead(text: string): RequestHead | Refusal {
   const hostname = hostnameOf(host);
   if (hostname === undefined) return refuseRequest("host");
 
-  const named = connection?.named;
   const question = target.indexOf("?");
   return {
     refused: false,
@@ -220,9 +236,9 @@ export function readRequestHead(text: string): RequestHead | Refusal {
     hostname,
     body: chunked ? CHUNKED : sized ? length : 0,
     sized,
-    keepAlive: connection?.close !== true && (minor === 1 || connection?.keepAlive === true),
+    keepAlive: (connection & CLOSE) === 0 && (minor === 1 || (connection & KEEP_ALIVE) !== 0),
     expectContinue,
-    upgrade: minor === 1 && connection?.upgrade === true && upgrade ? upgrade : undefined,
+    upgrade: minor === 1 && (connection & UPGRADES) !== 0 && upgrade ? upgrade : undefined,
     cookie,
     forwardedFor,
     forwardedProto,
@@ -238,10 +254,12 @@ export function readRequestHead(text: string): RequestHead | Refusal {
 const ABSOLUTE = /^(https?):\/\/([^/?]+)(\/[^?]*)?(\?.*)?$/i;
 
 function minorVersion(text: string, at: number, end: number): 0 | 1 | Refusal {
-  const version = text.slice(at, end);
-  if (version === "HTTP/1.1") return 1;
-  if (version === "HTTP/1.0") return 0;
-  return refuseRequest(/^HTTP\/\d\.\d$/.test(version) ? "version" : "request-line");
+  if (end - at === 8 && text.startsWith("HTTP/1.", at)) {
+    const digit = text.charCodeAt(at + 7);
+    if (digit === 0x31) return 1;
+    if (digit === 0x30) return 0;
+  }
+  return refuseRequest(/^HTTP\/\d\.\d$/.test(text.slice(at, end)) ? "version" : "request-line");
 }
 
 function joined(before: string | undefined, separator: string, value: string): string {

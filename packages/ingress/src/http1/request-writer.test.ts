@@ -1,15 +1,13 @@
 import { expect, test } from "vitest";
+import { requestHead } from "../../test/heads.ts";
 import { FieldSet } from "./field-set.ts";
-import { readRequestHead } from "./request-head.ts";
 import { type Forwarding, writeRequestHead } from "./request-writer.ts";
 
 const google: Forwarding = { face: "gce", client: "203.0.113.7", address: "127.0.0.1", proto: "http" };
 const holdfast: Forwarding = { ...google, face: "holdfast" };
 
 function written(lines: readonly string[], forwarding: Forwarding, first = "GET / HTTP/1.1"): string[] {
-  const head = readRequestHead([first, "Host: example.com", ...lines].join("\r\n"));
-  if (head.refused) throw new Error(head.cause);
-  const text = writeRequestHead(head, forwarding);
+  const text = writeRequestHead(requestHead(first, "Host: example.com", ...lines), forwarding);
   expect(text.endsWith("\r\n\r\n")).toBe(true);
   return text.slice(0, -4).split("\r\n");
 }

@@ -1,11 +1,10 @@
 import { expect, test } from "vitest";
+import { responseHead } from "../../test/heads.ts";
 import { CHUNKED } from "./request-head.ts";
-import { type ResponseHead, readResponseHead, UNTIL_CLOSE } from "./response-head.ts";
+import { type ResponseHead, UNTIL_CLOSE } from "./response-head.ts";
 
 function read(lines: readonly string[] = [], first = "HTTP/1.1 200 OK", method = "GET"): ResponseHead {
-  const head = readResponseHead([first, ...lines].join("\r\n"), method);
-  if (head.refused) throw new Error(head.cause);
-  return head;
+  return responseHead(method, first, ...lines);
 }
 
 test("reads the status line, whatever its reason says", () => {

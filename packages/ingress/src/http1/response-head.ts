@@ -1,4 +1,12 @@
-import { type ConnectionOptions, readConnection, without } from "./connection-options.ts";
+import {
+  addNames,
+  CLOSE,
+  connectionOptions,
+  KEEP_ALIVE,
+  NAMES,
+  UPGRADES,
+  without,
+} from "./connection-options.ts";
 import {
   CONNECTION,
   CONTENT_LENGTH,
@@ -46,10 +54,17 @@ const scanner = new FieldScanner();
  *
  * A 1xx or 204 that announces a body all the same has none here (RFC 9112 §6.3), and ends the connection's use.
  *
- * @param text the head, decoded as latin1, without the CRLF CRLF at its end
  * @param method of the request that it answers: the answer to HEAD has no body
+ * @param from where in the bytes the head begins
+ * @param end where it ends, before its CRLF CRLF (`findHeadEnd`)
  */
-export function readResponseHead(text: string, method: string): ResponseHead | Refusal {
+export function readResponseHead(
+  method: string,
+  bytes: Buffer,
+  from = 0,
+  end = bytes.length,
+): ResponseHead | Refusal {
+  const text = bytes.toString("latin1", from, end);
   let lineEnd = text.indexOf("\r\n");
   if (lineEnd === -1) lineEnd = text.length;
   const status = statusOf(text, lineEnd);
@@ -58,13 +73,14 @@ export function readResponseHead(text: string, method: string): ResponseHead | R
 
   let length = -1;
   let chunked = false;
-  let connection: ConnectionOptions | undefined;
+  let connection = 0;
+  let named: Set<string> | undefined;
   let upgrade: string | undefined;
   let fields = "";
   /** Where the lines begin that are kept and not yet in `fields`. */
   let run = lineEnd + 2;
 
-  scanner.begin(text, run);
+  scanner.begin(text, bytes, from, run);
   for (let field = scanner.read(); field !== -1; field = scanner.read()) {
     switch (field) {
       case MALFORMED:
@@ -82,10 +98,16 @@ export function readResponseHead(text: string, method: string): ResponseHead | R
         chunked = true;
         break;
       }
-      case CONNECTION:
-        connection ??= { close: false, keepAlive: false, upgrade: false, named: undefined };
-        readConnection(scanner.value(), connection);
+      case CONNECTION: {
+        const value = scanner.value();
+        const options = connectionOptions(value);
+        connection |= options;
+        if ((options & NAMES) !== 0) {
+          named ??= new Set();
+          addNames(value, named);
+        }
         break;
+      }
       case UPGRADE:
         upgrade = upgrade === undefined ? scanner.value() : `${upgrade}, ${scanner.value()}`;
         break;
@@ -108,7 +130,6 @@ export function readResponseHead(text: string, method: string): ResponseHead | R
   const bodiless = never || status === 304 || method === "HEAD";
   const body = bodiless ? 0 : chunked ? CHUNKED : length === -1 ? UNTIL_CLOSE : length;
   const lies = never && (chunked || length > 0);
-  const named = connection?.named;
   return {
     refused: false,
     status,
@@ -119,9 +140,9 @@ export function readResponseHead(text: string, method: string): ResponseHead | R
     keepAlive:
       !lies &&
       body !== UNTIL_CLOSE &&
-      connection?.close !== true &&
-      (minor === 1 || connection?.keepAlive === true),
-    upgrade: connection?.upgrade === true && upgrade ? upgrade : undefined,
+      (connection & CLOSE) === 0 &&
+      (minor === 1 || (connection & KEEP_ALIVE) !== 0),
+    upgrade: (connection & UPGRADES) !== 0 && upgrade ? upgrade : undefined,
     fields: named === undefined ? fields : without(fields, named),
   };
 }

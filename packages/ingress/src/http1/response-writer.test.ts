@@ -1,14 +1,12 @@
 import { expect, test } from "vitest";
+import { responseHead } from "../../test/heads.ts";
 import { FieldSet } from "./field-set.ts";
-import { readResponseHead } from "./response-head.ts";
 import { endsWithConnection, type Returning, writeResponseHead } from "./response-writer.ts";
 
 const google: Returning = { face: "gce", minor: 1, keepAlive: true };
 
 function headOf(lines: readonly string[], first = "HTTP/1.1 200 OK", method = "GET") {
-  const head = readResponseHead([first, ...lines].join("\r\n"), method);
-  if (head.refused) throw new Error(head.cause);
-  return head;
+  return responseHead(method, first, ...lines);
 }
 
 function written(

@@ -257,7 +257,7 @@ export class ClientConnection implements PeerHandler, Timed {
       return -1;
     }
     this.#searched = 0;
-    const head = readRequestHead(bytes.toString("latin1", at, found));
+    const head = readRequestHead(bytes, at, found);
     if (head.refused) {
       const cause = head.status === 431 ? "head-too-large" : "malformed-request";
       return this.#refuse(cause, refusalPage(head.status), end);

@@ -195,7 +195,7 @@ export class UpstreamConnection implements PeerHandler, Timed {
       }
       const user = this.#user;
       if (!user) return;
-      const head = readResponseHead(bytes.toString("latin1", at, headEnd), user.method);
+      const head = readResponseHead(user.method, bytes, at, headEnd);
       if (head.refused) {
         this.#fail("EPROTO");
         return;

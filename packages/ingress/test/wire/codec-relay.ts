@@ -81,7 +81,7 @@ export function passRequests(pieces: readonly Buffer[]): Passage<RequestHead> {
           if (hasBareLineBreak(pending)) collector.refused = collector.refusalOf("field");
           break;
         }
-        const head = readRequestHead(pending.toString("latin1", 0, end));
+        const head = readRequestHead(pending, 0, end);
         if (head.refused) {
           collector.refused = head;
           break;
@@ -135,7 +135,7 @@ export function passResponses(
           if (hasBareLineBreak(pending)) collector.refused = collector.refusalOf("field");
           break;
         }
-        const head = readResponseHead(pending.toString("latin1", 0, end), request.method);
+        const head = readResponseHead(request.method, pending, 0, end);
         if (head.refused) {
           collector.refused = head;
           break;
