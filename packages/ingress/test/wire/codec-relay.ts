@@ -72,29 +72,31 @@ export function passRequests(pieces: readonly Buffer[]): Passage<RequestHead> {
   const body = new BodyReader();
   let message: Building<RequestHead> | undefined;
   let pending: Buffer = Buffer.alloc(0);
+  let at = 0;
   for (const piece of pieces) {
-    pending = pending.length === 0 ? piece : Buffer.concat([pending, piece]);
+    pending = at === pending.length ? piece : Buffer.concat([pending.subarray(at), piece]);
+    at = 0;
     while (collector.refused === undefined && !collector.closed) {
       if (message === undefined) {
-        const end = findHeadEnd(pending);
+        const end = findHeadEnd(pending, at);
         if (end === -1) {
-          if (hasBareLineBreak(pending)) collector.refused = collector.refusalOf("field");
+          if (hasBareLineBreak(pending, at)) collector.refused = collector.refusalOf("field");
           break;
         }
-        const head = readRequestHead(pending, 0, end);
+        const head = readRequestHead(pending, at, end);
         if (head.refused) {
           collector.refused = head;
           break;
         }
-        pending = pending.subarray(end + HEAD_END_BYTES);
+        at = end + HEAD_END_BYTES;
         const upgrade = head.upgrade?.toLowerCase() === "websocket" ? head.upgrade : undefined;
         message = collector.begin(head, writeRequestHead(head, { ...FORWARDING, upgrade }));
         body.begin(head.body);
         if (upgrade !== undefined) collector.closed = true;
       }
-      const taken = passBody(body, pending, message, collector, true);
+      const taken = passBody(body, pending, at, message, collector, true);
       if (collector.refused) break;
-      pending = pending.subarray(taken);
+      at = taken;
       if (!body.done) break;
       message.complete = true;
       if (!message.head.keepAlive) collector.closed = true;
@@ -122,20 +124,22 @@ export function passResponses(
   const body = new BodyReader();
   let message: Building<ResponseHead> | undefined;
   let pending: Buffer = Buffer.alloc(0);
+  let at = 0;
   let answered = 0;
   for (const piece of pieces) {
-    pending = pending.length === 0 ? piece : Buffer.concat([pending, piece]);
+    pending = at === pending.length ? piece : Buffer.concat([pending.subarray(at), piece]);
+    at = 0;
     while (collector.refused === undefined && !collector.closed) {
       const request = asked[answered];
       if (request === undefined) break;
       const { minor } = request;
       if (message === undefined) {
-        const end = findHeadEnd(pending);
+        const end = findHeadEnd(pending, at);
         if (end === -1) {
-          if (hasBareLineBreak(pending)) collector.refused = collector.refusalOf("field");
+          if (hasBareLineBreak(pending, at)) collector.refused = collector.refusalOf("field");
           break;
         }
-        const head = readResponseHead(request.method, pending, 0, end);
+        const head = readResponseHead(request.method, pending, at, end);
         if (head.refused) {
           collector.refused = head;
           break;
@@ -145,7 +149,7 @@ export function passResponses(
           collector.refused = collector.refusalOf("status-line");
           break;
         }
-        pending = pending.subarray(end + HEAD_END_BYTES);
+        at = end + HEAD_END_BYTES;
         const interim = head.status < 200 && !switches;
         if (interim && minor === 0) continue;
         const keepAlive = head.keepAlive && !endsWithConnection(head, minor);
@@ -158,9 +162,9 @@ export function passResponses(
         }
         body.begin(head.body);
       }
-      const taken = passBody(body, pending, message, collector, minor === 1);
+      const taken = passBody(body, pending, at, message, collector, minor === 1);
       if (collector.refused) break;
-      pending = pending.subarray(taken);
+      at = taken;
       if (!body.done) break;
       message.complete = true;
       if (!message.head.keepAlive || endsWithConnection(message.head, minor)) collector.closed = true;
@@ -179,18 +183,21 @@ export function passResponses(
 function passBody<Head>(
   body: BodyReader,
   bytes: Buffer,
+  at: number,
   message: Building<Head>,
   collector: Collector<Head>,
   framed: boolean,
 ): number {
   const payload: Buffer[] = [];
-  const taken = body.read(bytes, 0, bytes.length, (from, at, end) => payload.push(from.subarray(at, end)));
+  const taken = body.read(bytes, at, bytes.length, (piece, from, end) =>
+    payload.push(piece.subarray(from, end)),
+  );
   if (body.fault !== undefined) {
     collector.refused = collector.refusalOf(body.fault);
-    return 0;
+    return at;
   }
   message.pieces.push(...payload);
-  if (framed) collector.passed.push(bytes.subarray(0, taken));
+  if (framed) collector.passed.push(bytes.subarray(at, taken));
   else collector.passed.push(...payload);
   return taken;
 }
