@@ -197,7 +197,10 @@ export class Ingress {
     for (const [id, { table }] of removed) {
       const left = table.set([]);
       for (const state of left) this.#pool.release(state);
-      this.#affinity.sessions.forget(id, new Set(left.map((state) => state.id)));
+      this.#affinity.sessions.forget(
+        id,
+        left.map((state) => state.id),
+      );
     }
   }
 
@@ -306,7 +309,10 @@ export class Ingress {
       this.#pool.release(state);
       state.drain(service.drainingTimeoutSec);
     }
-    if (left.length > 0) this.#affinity.sessions.forget(service.id, new Set(left.map(({ id }) => id)));
+    this.#affinity.sessions.forget(
+      service.id,
+      left.map(({ id }) => id),
+    );
   }
 
   /** What the URL map names, and nothing besides: a cluster has many load balancers and many services. */

@@ -47,7 +47,11 @@ export class EngineSession implements AffinityRule {
     if (!this.#search) return undefined;
     const sid = readEngineIoQuery(facts.query)?.sid;
     if (sid === undefined || this.#ownerOf(table, sid)) return undefined;
-    return this.#search.search(this.#backendService, sid);
+    return this.#search.search(
+      this.#backendService,
+      sid,
+      (endpoint) => this.#byId.find(table, endpoint) !== undefined,
+    );
   }
 
   choose(table: EndpointTable, facts: AffinityFacts, tried: ReadonlySet<EndpointState>): Choice | undefined {

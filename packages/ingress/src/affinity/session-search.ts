@@ -23,24 +23,36 @@ export class SessionSearch {
     this.#ask = ask;
   }
 
-  /** Resolves once the session table knows the owner, if any of the others does; never rejects. */
-  search(backendService: BackendServiceId, sid: string): Promise<void> | undefined {
+  /**
+   * Resolves once the session table knows the owner, if any of the others does; never rejects.
+   *
+   * @param isMember whether this ingress has the endpoint too: it may have been removed here already
+   */
+  search(
+    backendService: BackendServiceId,
+    sid: string,
+    isMember: (endpoint: string) => boolean,
+  ): Promise<void> | undefined {
     const key = `${backendService} ${sid}`;
     const under = this.#searches.get(key);
     if (under || this.#searches.size >= MAX_SEARCHES) return under;
-    const search = this.#search(backendService, sid).finally(() => this.#searches.delete(key));
+    const search = this.#search(backendService, sid, isMember).finally(() => this.#searches.delete(key));
     this.#searches.set(key, search);
     return search;
   }
 
-  async #search(backendService: BackendServiceId, sid: string): Promise<void> {
+  async #search(
+    backendService: BackendServiceId,
+    sid: string,
+    isMember: (endpoint: string) => boolean,
+  ): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<undefined>((resolve) => {
       timer = setTimeout(resolve, PATIENCE_MS, undefined);
     });
     try {
       const endpoint = await Promise.race([this.#ask(backendService, sid), timeout]);
-      if (endpoint !== undefined) this.#sessions.learn(backendService, sid, endpoint);
+      if (endpoint !== undefined && isMember(endpoint)) this.#sessions.learn(backendService, sid, endpoint);
     } catch {
       // Whoever can't be asked doesn't know: the request goes on as if it had no session.
     } finally {

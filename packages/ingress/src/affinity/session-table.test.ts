@@ -39,8 +39,17 @@ test("keeps the session ids of backend services apart", () => {
   const table = new SessionTable(10, 1000);
   table.learn(WEB, "a", "10.0.0.1:80");
   expect(table.ownerOf("default/api:80", "a")).toBeUndefined();
-  table.forget("default/api:80", new Set(["10.0.0.1:80"]));
+  table.forget("default/api:80", ["10.0.0.1:80"]);
   expect(table.ownerOf(WEB, "a")).toBe("10.0.0.1:80");
-  table.forget(WEB, new Set(["10.0.0.1:80"]));
-  expect(table.size).toBe(0);
+});
+
+test("forgets the sessions of an endpoint that was removed, also when another one gets its address", () => {
+  const table = new SessionTable(10, 1000);
+  table.learn(WEB, "a", "10.0.0.1:80");
+  table.learn(WEB, "b", "10.0.0.2:80");
+  table.forget(WEB, ["10.0.0.1:80"]);
+  table.learn(WEB, "c", "10.0.0.1:80");
+  const owners = ["a", "b", "c"].map((sid) => table.ownerOf(WEB, sid));
+  expect(owners).toEqual([undefined, "10.0.0.2:80", "10.0.0.1:80"]);
+  expect(table.size).toBe(2);
 });

@@ -1,9 +1,15 @@
 import type { BackendServiceId } from "@holdfast/routing";
 
-interface Session {
-  readonly backendService: BackendServiceId;
+/** One endpoint of one backend service, for as long as it is a member. All its sessions share this object. */
+interface Owner {
   /** ip:port */
   readonly endpoint: string;
+  /** It was removed: its sessions are forgotten one by one as they are come upon, however many they are. */
+  removed: boolean;
+}
+
+interface Session {
+  readonly owner: Owner;
   /** Milliseconds on a clock that only goes forward. */
   usedAt: number;
 }
@@ -17,6 +23,7 @@ export class SessionTable {
   readonly #idleMs: number;
   /** In the order of their last use. */
   readonly #sessions = new Map<string, Session>();
+  readonly #owners = new Map<string, Owner>();
 
   /**
    * @param max sessions that are remembered; one takes some 300 bytes
@@ -35,7 +42,7 @@ export class SessionTable {
     const now = performance.now();
     const key = keyOf(backendService, sid);
     this.#sessions.delete(key);
-    this.#sessions.set(key, { backendService, endpoint, usedAt: now });
+    this.#sessions.set(key, { owner: this.#ownerAt(backendService, endpoint), usedAt: now });
     // Two at most for each that comes, so no single request pays for many.
     let looked = 0;
     for (const [oldest, { usedAt }] of this.#sessions) {
@@ -51,21 +58,33 @@ export class SessionTable {
     if (!session) return undefined;
     const now = performance.now();
     this.#sessions.delete(key);
-    if (now - session.usedAt > this.#idleMs) return undefined;
+    if (session.owner.removed || now - session.usedAt > this.#idleMs) return undefined;
     session.usedAt = now;
     this.#sessions.set(key, session);
-    return session.endpoint;
+    return session.owner.endpoint;
   }
 
   /** Forgets all sessions of endpoints that were removed. */
-  forget(backendService: BackendServiceId, endpoints: ReadonlySet<string>): void {
-    for (const [key, session] of this.#sessions) {
-      if (session.backendService === backendService && endpoints.has(session.endpoint))
-        this.#sessions.delete(key);
+  forget(backendService: BackendServiceId, endpoints: Iterable<string>): void {
+    for (const endpoint of endpoints) {
+      const key = keyOf(backendService, endpoint);
+      const owner = this.#owners.get(key);
+      if (owner) owner.removed = true;
+      this.#owners.delete(key);
     }
+  }
+
+  #ownerAt(backendService: BackendServiceId, endpoint: string): Owner {
+    const key = keyOf(backendService, endpoint);
+    let owner = this.#owners.get(key);
+    if (!owner) {
+      owner = { endpoint, removed: false };
+      this.#owners.set(key, owner);
+    }
+    return owner;
   }
 }
 
-function keyOf(backendService: BackendServiceId, sid: string): string {
-  return `${backendService} ${sid}`;
+function keyOf(backendService: BackendServiceId, name: string): string {
+  return `${backendService} ${name}`;
 }
