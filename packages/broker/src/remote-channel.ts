@@ -27,7 +27,7 @@ interface Waiter {
 const RETRY_MS = 200;
 
 /**
- * One channel of a served broker, shared by all its listeners in this process.
+ * One channel of a broker behind a connection, shared by all its listeners in this process.
  *
  * When the connection was made again, or an entry is missing, the log is read from the last delivered entry up to the
  * newest offset that the server has told of. Live entries that arrive meanwhile are not held: each only says how far
