@@ -18,6 +18,8 @@ export interface Served {
   readonly loadBalancers: number;
   readonly backendServices: number;
   readonly endpoints: number;
+  /** Ingresses that have an error, and are served as they were before. */
+  readonly kept: readonly string[];
 }
 
 /** What `holdfast ingress` tells; once for people and once for programs. */
@@ -32,7 +34,7 @@ export interface IngressReport {
     readonly admin: { host: string; port: number };
   }): void;
   served(served: Served): void;
-  /** The manifests were read again, and what was served before is served on. */
+  /** The manifests can't be read, and everything is served on as before. */
   kept(): void;
   closing(graceMs: number): void;
 }
@@ -43,10 +45,11 @@ export function textIngressReport({ err, errStyle }: Pick<TextStreams, "err" | "
     complaint: (complaint) => err(formatComplaint(complaint, errStyle)),
     event: (event) => err(formatEvent(event)),
     workerExited: (event) => err(errStyle("yellow", describeExit(event))),
-    served: ({ addresses, loadBalancers, backendServices, endpoints }) => {
+    served: ({ addresses, loadBalancers, backendServices, endpoints, kept }) => {
       const rows = addresses.map((address) => [address.loadBalancer, httpUrlOf(address)]);
       for (const line of formatTable(["INGRESS", "ADDRESS"], rows)) err(line);
       err(`Serving ${loadBalancers} Ingresses, ${backendServices} backend services, ${endpoints} endpoints.`);
+      for (const name of kept) err(errStyle("yellow", `Ingress ${name} is served as it was before.`));
     },
     ready: ({ ms, workers, admin }) => {
       const processes = workers === 1 ? "one process" : `${workers} workers`;
@@ -57,7 +60,7 @@ export function textIngressReport({ err, errStyle }: Pick<TextStreams, "err" | "
         ),
       );
     },
-    kept: () => err(errStyle("yellow", "What was served before is served on.")),
+    kept: () => err(errStyle("yellow", "Everything is served on as before.")),
     closing: (graceMs) => err(`Draining, for ${graceMs / 1000} s at most.`),
   };
 }

@@ -1,10 +1,23 @@
 import { createServer, type ServerResponse } from "node:http";
+import { Agent, get as getSecurely } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { certificateFor } from "../../ingress/test/certificates.ts";
 import { holdfast } from "../test/command.ts";
-import { get, RunningIngress, served } from "../test/ingress.ts";
+import { get, RunningIngress, secret, served } from "../test/ingress.ts";
 
 const wait = { timeout: 15_000, interval: 20 };
+
+/** The name in the certificate of the connection that a request goes over; the request must be answered. */
+function shownBy(url: string, agent: Agent): Promise<string> {
+  return new Promise((resolve, reject) => {
+    getSecurely(url, { agent, rejectUnauthorized: false }, (response) => {
+      const name = String((response.socket as TLSSocket).getPeerCertificate().subject.CN);
+      response.resume().once("end", () => resolve(response.statusCode === 200 ? name : "refused"));
+    }).on("error", reject);
+  });
+}
 
 let ingress: RunningIngress;
 beforeEach(() => {
@@ -34,8 +47,9 @@ describe("manifests that change", () => {
     });
     expect(await get(otherUrl)).toEqual({ status: 200, body: "other" });
 
-    ingress.write("other.yaml", served("other", []).replace("number: 80", "number: 81"));
-    await vi.waitFor(() => expect(ingress.told("kept")).toHaveLength(2), wait);
+    ingress.write("other.yaml", served("other", [other]).replace("number: 80", "number: 81"));
+    const kept = () => ingress.told("served").at(-1)?.kept;
+    await vi.waitFor(() => expect(kept()).toEqual(["default/other"]), wait);
     expect(await get(otherUrl)).toEqual({ status: 200, body: "other" });
 
     ingress.write("other.yaml", "");
@@ -70,8 +84,37 @@ describe("manifests that change", () => {
   });
 });
 
+describe("TLS", () => {
+  test("is served with the Secret's certificate; a new one is shown to new clients alone", async () => {
+    const pod = await ingress.pod(({ headers }, response) => response.end(headers["x-forwarded-proto"]));
+    const spec = "  tls: [{ secretName: web-tls }]";
+    ingress.write("web.yaml", served("web", [pod], { spec }));
+    ingress.write("tls.yaml", secret("web-tls", await certificateFor(["one.example"])));
+    ingress.start("--workers", "2");
+    await ingress.ready();
+    const url = ingress.urlOf("default/web", true);
+    const agents = Array.from({ length: 6 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
+    const names = () => Promise.all(agents.map((agent) => shownBy(url, agent)));
+    expect(new Set(await names())).toEqual(new Set(["one.example"]));
+
+    ingress.write("tls.yaml", secret("web-tls", await certificateFor(["two.example"])));
+    await vi.waitFor(async () => {
+      const fresh = await Promise.all(agents.map(() => shownBy(url, new Agent())));
+      expect(new Set(fresh)).toEqual(new Set(["two.example"]));
+    }, wait);
+    // The connections that stood before are the same ones.
+    expect(new Set(await names())).toEqual(new Set(["one.example"]));
+
+    ingress.write("tls.yaml", secret("web-tls", { chain: "rubbish", privateKey: "rubbish" }));
+    await vi.waitFor(() => expect(ingress.told("served").at(-1)?.kept).toEqual(["default/web"]), wait);
+    expect(await shownBy(url, new Agent())).toBe("two.example");
+    expect(ingress.command.stdout).not.toMatch(/PRIVATE KEY|rubbish/);
+    for (const agent of agents) agent.destroy();
+  });
+});
+
 describe("its end", () => {
-  test("lets open requests end first, says so at /readyz, and is 0", async () => {
+  test("lets open requests end first, says so at /readyz, and is 0; until then all workers' metrics are told as one", async () => {
     const open: ServerResponse[] = [];
     const pod = await ingress.pod((request, response) => {
       if (request.url === "/slow") open.push(response);
@@ -82,6 +125,10 @@ describe("its end", () => {
     await ingress.ready();
     const url = ingress.urlOf("default/web");
     expect(await get(ingress.adminUrl("/readyz"))).toMatchObject({ status: 200 });
+    for (let round = 0; round < 10; round++) await get(url);
+    await ingress.metric(/^holdfast_ingress_requests_total\{.*code="200",outcome="answered"\} 10$/m);
+    await ingress.metric(/^holdfast_ingress_workers 2$/m);
+    await ingress.metric(/^process_cpu_seconds_total /m);
     const slow = get(`${url}/slow`);
     await vi.waitFor(() => expect(open).toHaveLength(1), wait);
     ingress.command.child.kill("SIGTERM");
@@ -112,18 +159,6 @@ describe("its end", () => {
   });
 });
 
-test("tells what it does at /metrics, all workers together", async () => {
-  const pod = await ingress.pod((_request, response) => response.end("web"));
-  ingress.write("web.yaml", served("web", [pod]));
-  ingress.start("--workers", "2");
-  await ingress.ready();
-  for (let round = 0; round < 10; round++) await get(ingress.urlOf("default/web"));
-  const { body } = await get(ingress.adminUrl("/metrics"));
-  expect(body).toMatch(/^holdfast_ingress_requests_total\{.*code="200",outcome="answered"\} 10$/m);
-  expect(body).toMatch(/^holdfast_ingress_workers 2$/m);
-  expect(body).toMatch(/^process_cpu_seconds_total /m);
-});
-
 describe("is refused", () => {
   test("with 2 where there is nothing of that name", async () => {
     const { code, stderr } = await holdfast(["ingress", "--manifests", "/nowhere"]);
@@ -147,6 +182,16 @@ describe("is refused", () => {
     taken.close();
     expect(code).toBe(1);
     expect(stderr).toMatch(/error PORT_IN_USE: Ingress default\/web: .*--http-port/);
+  });
+
+  test("with 2 where a flag's value can't be one", async () => {
+    ingress.write("web.yaml", served("web", []));
+    const flags = ["ingress", "--manifests", ingress.folder, "--admin-port", "0"];
+    const { code, stderr } = await holdfast([...flags, "--trusted-proxies", "10.0.0.0/8,nowhere"]);
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringContaining("nowhere is not an IP address or CIDR range"),
+    ]);
   });
 
   test("with 2 where the file of the cookie keys is wrong, without showing a secret", async () => {

@@ -1,9 +1,8 @@
 import { type DataPlane, HealthMonitor, IngressError, type Readiness } from "@holdfast/ingress";
 import { readManifests } from "@holdfast/kubernetes";
-import { type Endpoint, type RoutingModel, translate } from "@holdfast/routing";
+import { type Endpoint, EndpointIndex, IngressSync, type RoutingModel } from "@holdfast/routing";
 import { AddressPlan, type AddressPlanOptions, type PlannedAddress } from "./address-plan.ts";
-import { complaintOf } from "./complaint.ts";
-import { endpointsFromSlices } from "./endpoints-from-slices.ts";
+import { type Complaint, complaintOf } from "./complaint.ts";
 import { EXIT, type ExitCode } from "./errors.ts";
 import type { IngressReport, OpenAddress } from "./ingress-report.ts";
 
@@ -18,14 +17,22 @@ export interface ManifestIngressOptions extends AddressPlanOptions {
   readonly report: IngressReport;
 }
 
+const NOTHING_TO_SERVE: Complaint = {
+  severity: "error",
+  code: "NO_INGRESS",
+  message: "there is no Ingress to serve",
+  fix: "name manifests with an Ingress of class gce or holdfast",
+};
+
 /**
- * Keeps a data plane as manifests say: reads them, checks the endpoints' health, listens for each load balancer. What
- * can't be read or served changes nothing: the last good state is served on, and the report says why.
+ * Keeps a data plane as manifests say: reads them, checks the endpoints' health, listens for each load balancer. An
+ * Ingress with an error is served on as it was; files that can't be read change nothing; and the report says why.
  */
 export class ManifestIngress {
   readonly #options: ManifestIngressOptions;
   readonly #addressPlan: AddressPlan;
   readonly #monitor: HealthMonitor;
+  readonly #sync = new IngressSync();
   readonly #open = new Map<string, OpenAddress>();
   /** The load that is under way, and the one that is to follow it. */
   #loading: Promise<ExitCode> | undefined;
@@ -84,10 +91,12 @@ export class ManifestIngress {
     if (read.problems.length > 0) {
       return read.problems.some(({ code }) => code === "PATH_NOT_FOUND") ? EXIT.MISUSE : EXIT.NO;
     }
-    const { model, findings } = translate(read.objects);
+    const { model, findings, statuses } = this.#sync.sync(read.objects);
     for (const finding of findings) report.complaint(finding);
-    const refused = findings.some(({ severity }) => severity === "error");
-    if (refused && (this.#model || model.loadBalancers.length === 0)) return EXIT.NO;
+    if (model.loadBalancers.length === 0 && !this.#model) {
+      if (findings.length === 0) report.complaint(NOTHING_TO_SERVE);
+      return EXIT.NO;
+    }
     if (this.#draining) return EXIT.OK;
     try {
       plane.apply(model);
@@ -98,16 +107,18 @@ export class ManifestIngress {
     }
     this.#model = model;
     this.#monitor.apply(model);
-    const endpoints = new Map(
-      [...model.backendServices].map(([id, service]) => [id, endpointsFromSlices(read.objects, service)]),
-    );
+    const index = new EndpointIndex();
+    index.setBackendServices(model.backendServices);
+    for (const object of read.objects) if (object.kind === "EndpointSlice") index.setSlice(object);
+    const endpoints = [...model.backendServices.keys()].map((id) => [id, index.endpointsOf(id)] as const);
     for (const [id, some] of endpoints) this.#setEndpoints(id, some);
     const all = await this.#listen(this.#addressPlan.plan(model.loadBalancers));
     report.served({
       addresses: [...this.#open.values()],
       loadBalancers: model.loadBalancers.length,
       backendServices: model.backendServices.size,
-      endpoints: [...endpoints.values()].reduce((sum, { length }) => sum + length, 0),
+      endpoints: endpoints.reduce((sum, [, { length }]) => sum + length, 0),
+      kept: [...statuses].filter(([, { state }]) => state === "kept").map(([name]) => name),
     });
     return all ? EXIT.OK : EXIT.NO;
   }

@@ -46,6 +46,9 @@ export async function run(args: readonly string[]): Promise<number> {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
-  // A server's arguments are its environment.
-  return error instanceof Error && "code" in error && error.code === "CONFIG_INVALID" ? EXIT.MISUSE : EXIT.NO;
+  // A server's arguments are its environment, and an ingress' options are flags.
+  const misuse = ["CONFIG_INVALID", "OPTION_INVALID"];
+  return error instanceof Error && "code" in error && misuse.includes(String(error.code))
+    ? EXIT.MISUSE
+    : EXIT.NO;
 }

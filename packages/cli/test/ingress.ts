@@ -101,6 +101,18 @@ ${spec}
 ${slices(name, pods)}`;
 }
 
+/** A Secret of type kubernetes.io/tls. */
+export function secret(name: string, of: { readonly chain: string; readonly privateKey: string }): string {
+  const encoded = (text: string) => Buffer.from(text).toString("base64");
+  return `
+apiVersion: v1
+kind: Secret
+type: kubernetes.io/tls
+metadata: { name: ${name} }
+data: { tls.crt: ${encoded(of.chain)}, tls.key: ${encoded(of.privateKey)} }
+`;
+}
+
 /** One slice for each pod, for each may have a port of its own. */
 export function slices(name: string, pods: readonly Server[]): string {
   return pods

@@ -17,7 +17,10 @@ interface IngressFlags {
   readonly workers: number;
   readonly adminHost: string;
   readonly adminPort: number;
+  readonly proxyProtocol?: boolean;
+  readonly trustedProxies?: string;
   readonly cookieKeyFile?: string;
+  readonly decisions: "never" | "asked" | "always";
   readonly log: LogFormat;
   readonly grace: number;
   readonly json?: boolean;
@@ -45,6 +48,11 @@ export function ingressCommand(onExit: (code: number) => void): Command {
     )
     .option("--admin-host <address>", "where /metrics, /healthz and /readyz are", "127.0.0.1")
     .option("--admin-port <port>", "their port; 0: any free", readPort, 9090)
+    .option("--proxy-protocol", "every connection begins with a PROXY header, version 1 or 2")
+    .option(
+      "--trusted-proxies <ranges>",
+      "proxies in front, with commas between, whose X-Forwarded-For and PROXY headers count",
+    )
     .option(
       "--cookie-key-file <file>",
       "secrets of pinned cookies, an id and a secret a line; the first signs",
@@ -53,6 +61,11 @@ export function ingressCommand(onExit: (code: number) => void): Command {
       new Option("--log <format>", "how requests are written to standard output")
         .choices(["text", "json", "none"])
         .default("text"),
+    )
+    .addOption(
+      new Option("--decisions <when>", "whether answers say which pod they came from, and why")
+        .choices(["never", "asked", "always"])
+        .default("never"),
     )
     .option("--grace <seconds>", "time that open requests are given at the end", readWhole(0, 3600), 30)
     .option("--json", "tell everything besides the log as JSON too, one object a line, on standard output")
@@ -81,7 +94,12 @@ async function runIngress(flags: IngressFlags): Promise<ExitCode> {
   const stdin = flags.manifests.includes("-") ? await readStdin(signal) : "";
   if (stdin === undefined) return EXIT.INTERRUPTED;
   const graceMs = flags.grace * 1000;
-  const settings: DataPlaneSettings = { ingress: { ...(cookieKeys && { cookieKeys }) }, log: flags.log };
+  const { proxyProtocol = false, decisions } = flags;
+  const trustedProxies = flags.trustedProxies?.split(",").map((range) => range.trim()) ?? [];
+  const settings: DataPlaneSettings = {
+    ingress: { proxyProtocol, trustedProxies, decisions, ...(cookieKeys && { cookieKeys }) },
+    log: flags.log,
+  };
 
   const { AdminServer, metricsText } = await import("@holdfast/ingress");
   const { watchManifests } = await import("@holdfast/kubernetes");

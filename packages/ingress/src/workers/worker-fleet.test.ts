@@ -102,6 +102,30 @@ describe("workers", () => {
       expect([answer.body, answer.headers["set-cookie"]]).toEqual([first.body, undefined]);
     }
   });
+
+  test("find the pod of an Engine.IO session that another worker has learned of", async () => {
+    const some = await Promise.all(
+      ["web-0", "web-1", "web-2"].map((name, index) =>
+        startPod(name, {
+          address: `127.0.0.${index + 2}`,
+          handle: ({ url }, response) =>
+            response.end(url?.includes("sid=") ? name : `0{"sid":"session-of-${name}","upgrades":[]}`),
+        }),
+      ),
+    );
+    const model = modelOf({ type: "NONE" });
+    const at = await serve(some, {
+      ...model,
+      loadBalancers: model.loadBalancers.map((one) => ({ ...one, sessionAffinity: true })),
+    });
+    const path = "/socket.io/?EIO=4&transport=polling";
+    for (let client = 0; client < 3; client++) {
+      const sid = /"sid":"([^"]+)"/.exec((await send(at, { path })).body)?.[1] ?? "";
+      for (let round = 0; round < 8; round++) {
+        expect(`session-of-${(await send(at, { path: `${path}&sid=${sid}` })).body}`).toBe(sid);
+      }
+    }
+  });
 });
 
 describe("a worker that is killed", () => {
