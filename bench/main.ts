@@ -7,6 +7,7 @@ const BENCHES: ReadonlyMap<string, () => Promise<Bench>> = new Map([
   ["fanout", async () => (await import("./fanout/fanout.ts")).fanout],
   ["ingress", async () => (await import("./ingress/ingress.ts")).ingress],
   ["log", async () => (await import("./log/log.ts")).log],
+  ["routing", async () => (await import("./routing/routing.ts")).routing],
 ]);
 
 const DEFAULT_RUNS = 5;

@@ -33,14 +33,15 @@ export class Cluster {
   readonly #deployments = new Map<string, Deployment[]>();
   readonly #ports: WeakMap<Service, Ports>;
   readonly #certificates: WeakMap<Secret, ReadCertificate>;
-  readonly #built = new Map<string, BuiltBackendService>();
-  #before: Cluster | undefined;
+  /** Taken over from the cluster before, so not all of it may hold in this one. */
+  readonly #built: Map<string, BuiltBackendService>;
+  readonly #holding = new Set<BuiltBackendService>();
 
-  /** @param before what was made of objects that are still the same is taken over from there */
+  /** @param before what was made of objects that are still the same is taken over from there; it can't be used on */
   constructor(objects: readonly KubernetesObject[], before?: Cluster) {
     this.#ports = before === undefined ? new WeakMap() : before.#ports;
     this.#certificates = before === undefined ? new WeakMap() : before.#certificates;
-    this.#before = before;
+    this.#built = before === undefined ? new Map() : before.#built;
     for (const object of objects) {
       if (object.kind === "Ingress") this.ingresses.push(object);
       else if (object.kind === "Service") this.#services.set(nameOf(object), object);
@@ -100,21 +101,23 @@ export class Cluster {
     face: Face,
   ): BuiltBackendService {
     const key = `${nameOf(service)} ${portText(reference)} ${face}`;
-    const known = this.#built.get(key) ?? this.#takeOver(key);
-    const built = known ?? buildBackendService({ service, port, reference, face }, this);
+    const known = this.#built.get(key);
+    if (known !== undefined && (this.#holding.has(known) || known.uses.hold(this))) {
+      this.#holding.add(known);
+      return known;
+    }
+    const built = buildBackendService({ service, port, reference, face }, this);
     this.#built.set(key, built);
+    this.#holding.add(built);
     return built;
   }
 
-  /** Lets go of the cluster before, so that no chain of them grows. */
-  settle(): void {
-    this.#before = undefined;
-  }
-
-  #takeOver(key: string): BuiltBackendService | undefined {
-    if (this.#before === undefined) return undefined;
-    const built = this.#before.#built.get(key);
-    return built?.uses.hold(this) ? built : undefined;
+  /** Forgets what was made of Services that are no longer there. */
+  forgetGone(): void {
+    for (const [key, { backendService }] of this.#built) {
+      if (!this.#services.has(`${backendService.namespace}/${backendService.service}`))
+        this.#built.delete(key);
+    }
   }
 
   #addDeployment(deployment: Deployment): void {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { backendConfig, deployment, ingress, service, to } from "../test/objects.ts";
+import { backendConfig, deployment, ingress, service, slice, to } from "../test/objects.ts";
+import { EndpointIndex } from "./endpoint-index.ts";
 import type { BackendConfigSpec, Ingress, KubernetesObject, ReadinessProbe } from "./objects.ts";
 import { IngressSync, type Synced } from "./sync.ts";
 
@@ -400,4 +401,38 @@ it("forgets what is no longer there", () => {
     expect(model.backendServices.size).toBe(1);
     expect(statuses.size).toBe(1);
   }
+});
+
+it("takes over a thousand Ingresses of ten rules with ten thousand endpoints, and one change of them by itself", () => {
+  const numbers = Array.from({ length: 1_000 }, (_, number) => number);
+  const services = numbers.map((number) => service(`s${number}`));
+  const rulesOf = (number: number) =>
+    Array.from({ length: 10 }, (_, rule) => ({
+      host: `h${rule}.n${number}.example.com`,
+      paths: [{ path: "/*", backend: to(`s${(number + rule) % 1_000}`) }],
+    }));
+  const ingresses = numbers.map((number) => named(`i${number}`, ingress({ rules: rulesOf(number) })));
+  const slices = numbers.map((number) =>
+    slice(
+      `s${number}`,
+      `s${number}`,
+      Array.from({ length: 10 }, (_, host) => ({
+        addresses: [`10.${number >> 8}.${number & 255}.${host}`],
+        ready: true,
+        terminating: false,
+      })),
+    ),
+  );
+  const sync = new IngressSync();
+  const { model, events } = sync.sync([...services, ...ingresses, ...slices]);
+  expect(events).toHaveLength(1_000);
+  const index = new EndpointIndex();
+  const wanted = index.setBackendServices(model.backendServices);
+  index.setSlices(slices);
+  expect([...wanted].reduce((count, id) => count + index.endpointsOf(id).length, 0)).toBe(10_000);
+  const changed = named("i7", ingress({ rules: rulesOf(8) }));
+  const after = sync.sync([...services, ...ingresses.with(7, changed), ...slices]);
+  expect(after.events.map(({ object }) => object)).toEqual(["Ingress default/i7"]);
+  expect(after.model.loadBalancers.filter((one, at) => one !== model.loadBalancers[at])).toHaveLength(1);
+  expect(index.setBackendServices(after.model.backendServices)).toEqual(new Set());
 });

@@ -53,7 +53,7 @@ export class IngressSync {
       entries.set(name, entry);
       if (entry.translation !== before?.translation) events.push(...eventsOf(entry.translation));
     }
-    cluster.settle();
+    cluster.forgetGone();
     this.#cluster = cluster;
     this.#entries = entries;
     this.#live = syncBackendServices(entries.values(), this.#live);

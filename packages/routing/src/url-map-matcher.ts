@@ -45,6 +45,9 @@ export class UrlMapMatcher {
   }
 
   #findHost(host: string | undefined): PathMatcher | undefined {
+    // Most requests write their host as the rules do, and need no other form of it.
+    const asWritten = host === undefined ? undefined : this.#hosts.get(host);
+    if (asWritten !== undefined) return asWritten;
     const name = normaliseHost(host);
     if (name === "") return this.#anyHost;
     const exact = this.#hosts.get(name);
@@ -70,6 +73,8 @@ class PathMatcher {
   constructor(rule: HostRule) {
     let longest = 0;
     for (const { path, backend } of rule.paths) {
+      // What follows is never matched, so such a rule can't match anything.
+      if (/[?#]/.test(path)) continue;
       if (path.endsWith("/*")) {
         const prefix = path.slice(0, -1);
         this.#prefixes.set(prefix, backend);
@@ -82,9 +87,8 @@ class PathMatcher {
   }
 
   match(target: string): BackendServiceId | undefined {
-    const end = target.search(/[?#]/);
-    const path = end === -1 ? target : target.slice(0, end);
-    const exact = this.#exact.get(path);
+    const path = withoutQuery(target);
+    const exact = this.#exact.size === 0 ? undefined : this.#exact.get(path);
     if (exact !== undefined) return exact;
     let slash = path.lastIndexOf("/", this.#longestPrefix - 1);
     while (slash >= 0 && this.#longestPrefix > 0) {
@@ -94,6 +98,13 @@ class PathMatcher {
     }
     return undefined;
   }
+}
+
+function withoutQuery(target: string): string {
+  const query = target.indexOf("?");
+  const path = query === -1 ? target : target.slice(0, query);
+  const fragment = path.indexOf("#");
+  return fragment === -1 ? path : path.slice(0, fragment);
 }
 
 /** Lower case, without port and without the root's trailing dot; empty for what can't be a name. */
