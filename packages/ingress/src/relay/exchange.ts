@@ -67,6 +67,11 @@ export class Exchange {
     return Math.min(this.backend.service.timeoutSec * 1000, MAX_TIMEOUT_MS);
   }
 
+  /** Carrying it out twice is harmless, and it can be sent twice. */
+  get repeatable(): boolean {
+    return this.head.body === 0 && isIdempotent(this.head.method);
+  }
+
   /** The endpoint to send the request to; undefined when there is none. */
   first(): Choice | undefined {
     return this.#choose();
@@ -88,9 +93,7 @@ export class Exchange {
       if (failure.stage === "sent" && !failure.reused) {
         this.backend.table.closedUnanswered(failed.state, failure.code);
       }
-      if (failure.stage === "answered" || this.head.body !== 0 || !isIdempotent(this.head.method)) {
-        return undefined;
-      }
+      if (failure.stage === "answered" || !this.repeatable) return undefined;
       if (failure.reused && this.tries < this.#context.options.maxTries && !failed.state.removed) {
         this.tries++;
         return { choice: failed, fresh: true };

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
-import { type Answer, issuedCookie, send } from "../../test/clients.ts";
+import { type Answer, issuedCookie, RawClient, send } from "../../test/clients.ts";
 import { modelOf, SERVICE } from "../../test/models.ts";
 import { startPod } from "../../test/pods.ts";
 import { cleanUp, serve } from "../../test/serve.ts";
@@ -161,6 +161,23 @@ test("a request that had left is sent again only if doing it twice is harmless",
     expect(statuses.sort()).toEqual([200, 502]);
   }
   expect(odd.connections()).toBe(met + 3);
+});
+
+test("a POST is not lost on a kept connection whose end has come, but was not read yet", async () => {
+  const pod = await startPod("web");
+  const served = await serve([pod]);
+  const post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+  const client = await RawClient.open(served, post);
+  const answers = () => client.received.split("HTTP/1.1 ").slice(1);
+  for (let round = 1; round <= 30; round++) {
+    await vi.waitFor(() => expect(answers()).toHaveLength(round), { interval: 1 });
+    await vi.waitFor(() => expect(served.ingress.status().endpoints[0]?.open).toBe(0), { interval: 1 });
+    // In one turn: the ingress is told of the request first, while the connection's end is there to be read.
+    client.socket.write(post);
+    for (const connection of pod.connections) connection.destroy();
+  }
+  await vi.waitFor(() => expect(answers()).toHaveLength(31));
+  expect(answers().filter((answer) => !answer.startsWith("200"))).toEqual([]);
 });
 
 test("an endpoint that ends connections instead of answering is passed over until its time is up", async () => {

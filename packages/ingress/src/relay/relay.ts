@@ -239,8 +239,18 @@ export class Relay implements UpstreamUser {
     this.#letGo?.();
     this.#letGo = choice.state.hold(() => this.#drained());
     this.#sent = false;
-    const kept = fresh ? undefined : pool.take(choice.state);
-    this.#upstream = kept ?? pool.open(choice.state, this);
+    if (fresh || this.#exchange.repeatable || !pool.has(choice.state)) this.#dispatch(choice, fresh);
+    else {
+      afterNextPoll(() => {
+        if (!this.#over) this.#dispatch(choice, false);
+      });
+    }
+  }
+
+  #dispatch({ state }: Choice, fresh: boolean): void {
+    const { pool } = this.#context;
+    const kept = fresh ? undefined : pool.take(state);
+    this.#upstream = kept ?? pool.open(state, this);
     kept?.use(this);
   }
 
@@ -306,4 +316,13 @@ export class Relay implements UpstreamUser {
     this.#letGo = undefined;
     if (this.#upgrade) this.#context.upgrades.open--;
   }
+}
+
+/**
+ * Waits until the system was asked once more what has come. A pod that closed a kept connection may have done so while
+ * this process was busy; a request that must not be sent twice would be lost on it.
+ */
+function afterNextPoll(then: () => void): void {
+  // The first one follows upon what was asked before, the second one upon what is asked after that.
+  setImmediate(() => setImmediate(then));
 }

@@ -25,6 +25,11 @@ export class UpstreamPool {
     return this.#all.size;
   }
 
+  /** Whether a connection is idle. */
+  has(state: EndpointState): boolean {
+    return (this.#idle.get(state)?.length ?? 0) > 0;
+  }
+
   /** A connection that is idle; undefined when there is none. */
   take(state: EndpointState): UpstreamConnection | undefined {
     return this.#idle.get(state)?.pop();
