@@ -10,7 +10,7 @@ import { openEmbeddedBroker } from "./embedded.ts";
 
 const MODULE = new URL("./mod.ts", import.meta.url).href;
 
-/** Publishes to three channels, and writes a line for each publish once it is accepted. */
+/** Publishes to three channels, one by one and in batches, and writes a line for each publish once it is accepted. */
 const PUBLISHER = `
   import { writeSync } from "node:fs";
   import { openEmbeddedBroker } from ${JSON.stringify(MODULE)};
@@ -23,7 +23,16 @@ const PUBLISHER = `
       writeSync(1, [channel, position.offset, position.tag, position.epoch, content].join(" ") + "\\n");
     }
   }
+  async function publishAll() {
+    for (;;) {
+      const contents = ["x", "y", "z", "x", "y"].map((channel) => [channel, String(next++)]);
+      const batch = contents.map(([channel, content]) => ({ channel, data: new TextEncoder().encode(content.padEnd(500)) }));
+      for (const [n, { position }] of (await broker.publishAll(batch)).entries())
+        writeSync(1, [contents[n][0], position.offset, position.tag, position.epoch, contents[n][1]].join(" ") + "\\n");
+    }
+  }
   for (const channel of ["x", "y", "z"]) for (let n = 0; n < 10; n++) void publish(channel);
+  for (let n = 0; n < 3; n++) void publishAll();
 `;
 
 test("keeps every accepted entry through SIGKILL, again and again", { timeout: 60_000 }, async () => {

@@ -6,6 +6,8 @@ import { FaultProxy } from "../test/fault-proxy.ts";
 import { available, bytes, logOf, record, textOf, WAIT } from "../test/feed.ts";
 import { type ConnectBrokerOptions, connectBroker } from "./connect.ts";
 import { openEmbeddedBroker } from "./embedded.ts";
+import { LeaseOwner } from "./lease-owner.ts";
+import type { LeaseEvent } from "./lease-table.ts";
 import type { Broker } from "./port.ts";
 import { type ServeBrokerOptions, type ServedBroker, serveBroker } from "./serve.ts";
 import { seededRandom, testSeed } from "./testing.ts";
@@ -160,6 +162,55 @@ describe("a server that is restarted", () => {
     await vi.waitFor(() => expect(seen.resets()).toEqual(["trimmed"]), WAIT);
     await host.broker.publish("c", bytes("10"));
     await vi.waitFor(() => expect(seen.texts()).toEqual(["1", "10"]), WAIT);
+  });
+});
+
+describe("leases", () => {
+  test("are put back by their owners when the broker lost them, and followers are told all that there are", async () => {
+    const host = await Host.start();
+    const [one, other] = [connectTo(host.url), connectTo(host.url)];
+    const owner = new LeaseOwner(one, { name: "node", ttlMs: 60_000 });
+    for (const key of ["x", "y"]) await owner.put("g", key, bytes(key));
+    const told: LeaseEvent[] = [];
+    await other.leases.follow("g", (event) => told.push(event));
+    await host.restart();
+    // The owner's next renewal is far away: it renews when the broker is back.
+    await vi.waitFor(async () => expect(await other.leases.list("g")).toHaveLength(2), WAIT);
+    const keys = new Set<string>();
+    const apply = (event: LeaseEvent) => {
+      if (event.type === "leases") {
+        keys.clear();
+        for (const { key } of event.leases) keys.add(key);
+      } else if (event.type === "put") keys.add(event.lease.key);
+      else keys.delete(event.key);
+    };
+    await vi.waitFor(() => {
+      expect(told.filter(({ type }) => type === "leases").length).toBeGreaterThan(1);
+      told.forEach(apply);
+      expect([...keys].sort()).toEqual(["x", "y"]);
+    }, WAIT);
+    await owner.close();
+    expect(await other.leases.list("g")).toEqual([]);
+  });
+
+  test("are written once by a call whose answer was lost with its connection", async () => {
+    const host = await Host.start();
+    const client = connectTo(host.url);
+    await available(client);
+    const write = { owner: "one", ttlMs: 60_000, group: "g", key: "k", value: bytes("1"), lingerMs: 0 };
+    const first = await client.leases.put({ ...write, when: { type: "own", version: 0 } });
+    const version = first.type === "put" ? first.version : 0;
+    // The request arrives, and nothing comes back on this connection any more.
+    const { put } = host.broker.leases;
+    const arrived = vi.spyOn(host.broker.leases, "put").mockImplementationOnce((...args) => {
+      host.proxy.cut();
+      return put.apply(host.broker.leases, args);
+    });
+    const taken = await client.leases.put({ ...write, owner: "two", when: { type: "expect", version } });
+    expect(arrived).toHaveBeenCalledTimes(2);
+    const [lease] = await client.leases.list("g");
+    expect(taken).toEqual({ type: "put", version: lease?.version });
+    expect(lease?.owner).toBe("two");
   });
 });
 
