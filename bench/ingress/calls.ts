@@ -48,7 +48,7 @@ export type LoadCalls = {
 export interface Exchanged {
   readonly count: number;
   readonly seconds: number;
-  /** Milliseconds from the last byte's sending to the last byte's receiving. */
+  /** Milliseconds from the sending of a request or message to the last byte of its answer. */
   readonly p50: number;
   readonly p99: number;
 }
