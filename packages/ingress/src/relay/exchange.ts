@@ -1,7 +1,7 @@
 import type { AffinityFacts, Choice } from "../affinity/affinity.ts";
 import type { Backend } from "../backend.ts";
 import type { EndpointState } from "../endpoints/endpoint-state.ts";
-import type { IngressEvent, Outcome, UpgradeClosedEvent } from "../events.ts";
+import type { IngressEvent, Outcome, RequestEvent, UpgradeClosedEvent } from "../events.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import type { UpstreamFailure } from "./upstream-connection.ts";
 
@@ -23,6 +23,8 @@ export interface ExchangeContext {
 
 /** The longest that the timeout of a backend service is taken for, ms. */
 const MAX_TIMEOUT_MS = 0x7fff_ffff;
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 const NONE: ReadonlySet<EndpointState> = new Set();
 
@@ -126,7 +128,7 @@ export class Exchange {
     if (this.#reported) return;
     this.#reported = true;
     const { head, choice } = this;
-    this.#context.onEvent({
+    const event: Writable<RequestEvent> = {
       type: "request",
       loadBalancer: this.#context.loadBalancer,
       client: this.ends.client,
@@ -134,15 +136,19 @@ export class Exchange {
       host: head.hostname,
       path: head.path,
       backendService: this.backend.service.id,
-      ...(choice && { pod: choice.state.endpoint.pod, reason: choice.reason }),
       outcome,
       status,
       tries: this.tries,
       ms: performance.now() - this.startedAt,
-      ...(this.#upstreamMs !== undefined && { upstreamMs: this.#upstreamMs }),
       bytesIn: this.bytesIn,
       bytesOut: this.bytesOut,
-    });
+    };
+    if (choice) {
+      event.pod = choice.state.endpoint.pod;
+      event.reason = choice.reason;
+    }
+    if (this.#upstreamMs !== undefined) event.upstreamMs = this.#upstreamMs;
+    this.#context.onEvent(event);
   }
 
   reportUpgradeClosed(cause: UpgradeClosedEvent["cause"], bytesIn: number, bytesOut: number): void {
