@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { RequestEvent } from "../events.ts";
 import type { IngressStatus } from "../status.ts";
@@ -79,6 +81,31 @@ test("counts upgrades while they are open, and by who ended them", async () => {
   expect(lines.get(`upgrades_closed_total{${PAIR},cause="timeout"}`)).toBe(1);
   expect(lines.get(`requests_total{${PAIR},code="101",outcome="answered"}`)).toBe(3);
   expect(lines.get(`request_duration_seconds_count{${PAIR}}`)).toBe(0);
+});
+
+test("counts the bytes of bodies and of ended upgrades", async () => {
+  const metrics = new IngressMetrics();
+  metrics.observe({ ...request, bytesIn: 5, bytesOut: 100 });
+  const about = { loadBalancer: "default/web", backendService: "default/web:80", client: "", pod: "" };
+  metrics.observe({ type: "upgrade-closed", ...about, cause: "pod", ms: 1, bytesIn: 10, bytesOut: 20 });
+  const lines = await linesOf([metrics.snapshot(IDLE)]);
+  expect(lines.get(`received_bytes_total{${PAIR}}`)).toBe(15);
+  expect(lines.get(`sent_bytes_total{${PAIR}}`)).toBe(120);
+});
+
+test("docs/ingress.md has every metric, and no other", () => {
+  const page = readFileSync(join(import.meta.dirname, "../../../../docs/ingress.md"), "utf8");
+  const described = [...page.matchAll(/^\| `(holdfast_ingress_\w+)` \| (\w+) \|/gm)].map(
+    ([, name, type]) => `${type} ${name}`,
+  );
+  const listeners = [{ loadBalancer: "", tls: false, open: 0, accepted: 0 }];
+  const families = new IngressMetrics().snapshot({ ...IDLE, listeners });
+  expect(described).toEqual([
+    ...families.map(({ name, type }) => `${type} ${name}`),
+    "counter holdfast_ingress_log_lines_dropped_total",
+    "gauge holdfast_ingress_workers",
+    "counter holdfast_ingress_worker_restarts_total",
+  ]);
 });
 
 test("counts refusals by their cause", async () => {

@@ -24,6 +24,8 @@ class Counts {
   readonly buckets = new Float64Array(BUCKETS.length + 1);
   seconds = 0;
   retries = 0;
+  bytesIn = 0;
+  bytesOut = 0;
   openUpgrades = 0;
 }
 
@@ -45,6 +47,8 @@ export class IngressMetrics {
       case "upgrade-closed": {
         const counts = this.#countsOf(event.loadBalancer, event.backendService);
         counts.openUpgrades -= 1;
+        counts.bytesIn += event.bytesIn ?? 0;
+        counts.bytesOut += event.bytesOut ?? 0;
         increment(counts.closedUpgrades, event.cause);
         break;
       }
@@ -64,6 +68,8 @@ export class IngressMetrics {
     increment(innerOf(counts.requests, event.outcome), event.status);
     if (event.reason !== undefined) increment(counts.reasons, event.reason);
     if (event.tries > 1) counts.retries += event.tries - 1;
+    counts.bytesIn += event.bytesIn ?? 0;
+    counts.bytesOut += event.bytesOut ?? 0;
     if (event.status === 101) {
       counts.openUpgrades += 1;
       return;
@@ -90,6 +96,8 @@ export class IngressMetrics {
     const requests: MetricValue[] = [];
     const durations: MetricValue[] = [];
     const retries: MetricValue[] = [];
+    const bytesIn: MetricValue[] = [];
+    const bytesOut: MetricValue[] = [];
     const reasons: MetricValue[] = [];
     const open: MetricValue[] = [];
     const closed: MetricValue[] = [];
@@ -103,6 +111,8 @@ export class IngressMetrics {
         }
         durations.push(...histogram(`${NAME}request_duration_seconds`, pair, counts));
         retries.push({ labels: pair, value: counts.retries });
+        bytesIn.push({ labels: pair, value: counts.bytesIn });
+        bytesOut.push({ labels: pair, value: counts.bytesOut });
         for (const [reason, value] of counts.reasons) reasons.push({ labels: { ...pair, reason }, value });
         open.push({ labels: pair, value: counts.openUpgrades });
         for (const [cause, value] of counts.closedUpgrades) {
@@ -130,6 +140,16 @@ export class IngressMetrics {
         values: durations,
       },
       counter("retries_total", "Times that a request was offered to a further endpoint.", retries),
+      counter(
+        "received_bytes_total",
+        "Of requests' bodies, and of upgraded connections that have ended.",
+        bytesIn,
+      ),
+      counter(
+        "sent_bytes_total",
+        "Of answers' bodies, and of upgraded connections that have ended.",
+        bytesOut,
+      ),
       counter("affinity_decisions_total", "Requests by why they went to their endpoint.", reasons),
       gauge("upgrades_open", "Upgraded connections that are open.", "sum", open),
       counter(
@@ -143,6 +163,9 @@ export class IngressMetrics {
         refused,
       ),
       counter("endpoint_down_total", "Times that an endpoint was passed over for a while.", downs),
+      gauge("upstream_connections_open", "Connections to endpoints, idle ones included.", "sum", [
+        { labels: {}, value: status.upstreamConnections },
+      ]),
       ...statusFamilies(status),
     ];
   }

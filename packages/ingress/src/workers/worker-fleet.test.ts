@@ -182,6 +182,19 @@ describe("a worker that is killed", () => {
   });
 });
 
+test("a worker that answers no more is ended and started again", async () => {
+  const onExit = vi.fn();
+  const silent = { workers: 1, settings: SETTINGS, graceMs: 0, silentMs: 1500, onEvent: onExit };
+  const other = await WorkerFleet.start(silent);
+  const [stuck = 0] = other.pids;
+  process.kill(stuck, "SIGSTOP");
+  const ended = expect.objectContaining({ pid: stuck, signal: "SIGKILL" });
+  await vi.waitFor(() => expect(onExit).toHaveBeenCalledWith(ended), 10_000);
+  await vi.waitFor(() => expect(other.pids).toEqual([expect.any(Number)]), 10_000);
+  expect(other.pids).not.toContain(stuck);
+  await other.close({ graceMs: 0 });
+});
+
 describe("an address", () => {
   test("is refused when anybody listens there, even one that shares it", async () => {
     const at = await serve(await pods(1));

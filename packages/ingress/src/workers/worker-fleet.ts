@@ -22,11 +22,13 @@ export interface WorkerFleetOptions {
   readonly settings: DataPlaneSettings;
   /** Milliseconds that workers give what is open when this process is gone. */
   readonly graceMs: number;
+  /** Milliseconds after which a worker that answers nothing is ended, and started again. Default 15,000. */
+  readonly silentMs?: number;
   readonly onEvent?: (event: WorkerExitedEvent) => void;
 }
 
 const MAX_WORKERS = 256;
-const START_MS = 30_000;
+const SILENT_MS = 15_000;
 const LISTEN_MS = 10_000;
 const METRICS_MS = 2_000;
 const FIND_SESSION_MS = 200;
@@ -71,7 +73,7 @@ export class WorkerFleet implements DataPlane {
   static async start(options: WorkerFleetOptions): Promise<WorkerFleet> {
     const fleet = new WorkerFleet(options);
     try {
-      await Promise.all([...fleet.#workers].map((worker) => worker.measure(START_MS)));
+      await Promise.all([...fleet.#workers].map(({ started }) => started));
       return fleet;
     } catch (error) {
       await fleet.close({ graceMs: 0 });
@@ -155,11 +157,12 @@ export class WorkerFleet implements DataPlane {
   }
 
   #start(restartInMs: number): void {
-    const { settings, graceMs } = this.#options;
+    const { settings, graceMs, silentMs = SILENT_MS } = this.#options;
     const startedAt = performance.now();
     const worker: WorkerProcess = new WorkerProcess({
       settings,
       graceMs,
+      silentMs,
       onAsk: (message) => this.#askOthers(worker, message),
       onExit: (exit) => {
         const lasted = performance.now() - startedAt > LASTING_MS;

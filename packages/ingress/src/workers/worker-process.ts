@@ -8,6 +8,8 @@ import type { FromWorker, ToWorker } from "./messages.ts";
 export interface WorkerProcessOptions {
   readonly settings: DataPlaneSettings;
   readonly graceMs: number;
+  /** Milliseconds that it may not answer; then it is ended. */
+  readonly silentMs: number;
   /** Answers what the worker asks of the others. */
   readonly onAsk: (message: FromWorker) => unknown;
   readonly onExit: (exit: WorkerExit) => void;
@@ -18,9 +20,7 @@ export interface WorkerExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** How often a worker is asked whether it is still there, and for how long it may not answer. */
-const LOOK_MS = 5_000;
-const SILENT_MS = 15_000;
+const START_MS = 30_000;
 
 /** One worker process, from its start to its end. One that doesn't answer any more is ended. */
 export class WorkerProcess {
@@ -28,7 +28,9 @@ export class WorkerProcess {
   /** What it had counted when it was asked last. */
   snapshot: readonly (readonly object[])[] = [];
   readonly #child: ChildProcess;
-  readonly #look: NodeJS.Timeout;
+  /** Resolves once it can serve. @throws IngressError `WORKER_SILENT` */
+  readonly started: Promise<void>;
+  #look: NodeJS.Timeout | undefined;
   readonly #exited: Promise<void>;
 
   constructor(options: WorkerProcessOptions) {
@@ -36,7 +38,15 @@ export class WorkerProcess {
     this.#child = fork(fileURLToPath(program), [], { serialization: "advanced" });
     this.link = new Link(this.#child, options.onAsk);
     this.link.tell({ type: "start", settings: options.settings, graceMs: options.graceMs });
-    this.#look = setInterval(() => void this.measure(SILENT_MS).catch(() => this.kill()), LOOK_MS);
+    const { silentMs } = options;
+    this.started = this.measure(START_MS);
+    this.started.then(
+      () => {
+        this.#look = setInterval(() => void this.measure(silentMs).catch(() => this.kill()), silentMs / 3);
+        if (this.#child.exitCode !== null || this.#child.signalCode !== null) clearInterval(this.#look);
+      },
+      () => this.kill(),
+    );
     this.#exited = new Promise((resolve) => {
       const exited = (code: number | null, signal: NodeJS.Signals | null) => {
         clearInterval(this.#look);
