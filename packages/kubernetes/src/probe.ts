@@ -1,5 +1,7 @@
 import type { ProbeAction, ReadinessProbe } from "@holdfast/routing";
-import { anyWholeNumber, fields, list, oneOf, optional, portOrName, string } from "./field.ts";
+import { fields, list, oneOf, optional, portOrName, string, wholeNumber } from "./field.ts";
+
+const count = optional(wholeNumber(0, 2 ** 31 - 1, "a whole number from 0"));
 
 const httpGet = fields({
   path: optional(string),
@@ -30,10 +32,10 @@ const tcpSocket = fields({ port: portOrName, host: optional(string) }).transform
 export const readinessProbe = fields({
   httpGet: optional(httpGet),
   tcpSocket: optional(tcpSocket),
-  periodSeconds: optional(anyWholeNumber()),
-  timeoutSeconds: optional(anyWholeNumber()),
-  successThreshold: optional(anyWholeNumber()),
-  failureThreshold: optional(anyWholeNumber()),
+  periodSeconds: count,
+  timeoutSeconds: count,
+  successThreshold: count,
+  failureThreshold: count,
 }).transform(
   (probe): ReadinessProbe => ({
     action: probe.httpGet ?? probe.tcpSocket ?? { type: "other" },

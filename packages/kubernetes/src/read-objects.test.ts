@@ -12,13 +12,15 @@ it("keeps of a Secret its certificate and key, decoded, and nothing else", async
   const { objects, problems } = await read(`
 apiVersion: v1
 kind: Secret
-metadata: { name: cert, namespace: shop }
+metadata: { name: cert, namespace: shop, annotations: { kubectl.kubernetes.io/last-applied-configuration: all } }
 type: kubernetes.io/tls
+immutable: true
 data: { tls.crt: "${encoded("certificate")}", tls.key: "${encoded("from data")}", ca.crt: "${encoded("ca")}" }
 stringData: { tls.key: from stringData }
 `);
   expect(problems).toEqual([]);
   expect(objects).toMatchObject([{ kind: "Secret", metadata: { name: "cert", namespace: "shop" } }]);
+  expect(objects[0]?.metadata.annotations).toEqual({});
   const [secret] = objects;
   expect(secret?.kind === "Secret" && [secret.type, secret.data]).toEqual([
     "kubernetes.io/tls",

@@ -26,7 +26,8 @@ export const secret = fields({
   const certificate = stringData?.["tls.crt"] ?? data?.["tls.crt"];
   const key = stringData?.["tls.key"] ?? data?.["tls.key"];
   return {
-    metadata,
+    // `kubectl apply` writes all of an object into an annotation.
+    metadata: { ...metadata, annotations: {} },
     type: type ?? "Opaque",
     data: {
       ...(certificate === undefined ? {} : { "tls.crt": certificate }),

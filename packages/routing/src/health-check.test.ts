@@ -72,6 +72,15 @@ describe("the health check that GKE makes", () => {
     });
   });
 
+  it("asks every five minutes at least, whatever the probe says", () => {
+    const slow = http({}, { periodSec: 2 ** 31 - 1, timeoutSec: 2 ** 31 - 1 });
+    expect(checkOf({ readinessProbe: slow })).toMatchObject({ intervalSec: 300, timeoutSec: 300 });
+    expect(checkOf({ readinessProbe: slow }, service("web"), HOLDFAST)).toMatchObject({
+      intervalSec: 300,
+      timeoutSec: 300,
+    });
+  });
+
   it("asks with the probe's Host, and puts a slash before its path", () => {
     const headers = [{ name: "Host", value: "a.example.com" }];
     expect(checkOf({ readinessProbe: http({ headers, path: "ready" }) })).toEqual({

@@ -37,6 +37,7 @@ const HOLDFAST: HealthCheck = {
   passing: "2xx-3xx",
 };
 
+/** The Compute API's bounds. */
 const MAX_SEC = 300;
 const MAX_THRESHOLD = 10;
 
@@ -96,8 +97,8 @@ function adoptAsGke(
     path: absolute(action.path),
     ...(header === undefined ? {} : { host: header.value }),
     // Nodes are many and ask on behalf of every pod, so GKE asks them less often.
-    intervalSec: probe.periodSec + (reach === "neg" ? 0 : INSTANCE_GROUP.intervalSec),
-    timeoutSec: probe.timeoutSec,
+    intervalSec: Math.min(probe.periodSec + (reach === "neg" ? 0 : INSTANCE_GROUP.intervalSec), MAX_SEC),
+    timeoutSec: Math.min(probe.timeoutSec, MAX_SEC),
     origin: "readinessProbe",
   };
 }
@@ -118,8 +119,8 @@ function adoptFreely(
   const common: HealthCheck = {
     ...byDefault,
     port: asked === served ? "serving" : asked,
-    intervalSec: probe.periodSec,
-    timeoutSec: probe.timeoutSec,
+    intervalSec: Math.min(probe.periodSec, MAX_SEC),
+    timeoutSec: Math.min(probe.timeoutSec, MAX_SEC),
     healthyThreshold: probe.successThreshold,
     unhealthyThreshold: probe.failureThreshold,
     origin: "readinessProbe",
