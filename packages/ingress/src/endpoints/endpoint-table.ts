@@ -29,6 +29,7 @@ export class EndpointTable {
   readonly #options: EndpointTableOptions;
   /** Ordered by id, so that every ingress deals the same slots. */
   #members: readonly EndpointState[] = [];
+  #leaving: readonly EndpointState[] = [];
   #healthy: readonly EndpointState[] = [];
   /** Healthy and not passed over. */
   #preferred: readonly EndpointState[] = [];
@@ -42,7 +43,8 @@ export class EndpointTable {
   }
 
   /**
-   * Replaces the members. What is known of those that stay is kept.
+   * Replaces the members. What is known of those that stay is kept. Those that left are `leaving` until they are
+   * dismissed, or until their ip:port is a member again.
    *
    * @returns the members that left
    * @throws IngressError `ENDPOINT_INVALID`, `ENDPOINTS_TOO_MANY`; the members are as before
@@ -72,6 +74,9 @@ export class EndpointTable {
       this.#slots = dealSlots(members.map(({ id }) => id));
     }
     this.#members = members;
+    if (left.length > 0 || this.#leaving.some(({ id }) => wanted.has(id))) {
+      this.#leaving = [...this.#leaving, ...left].filter(({ id }) => !wanted.has(id));
+    }
     this.#healthy = members.filter(({ healthy }) => healthy);
     this.#prefer();
     for (const member of recovered) this.#succeeded(member, "healthy");
@@ -81,6 +86,19 @@ export class EndpointTable {
   /** All members, healthy or not, ordered by id. Another array each time that a member came or went, or its endpoint was given anew. */
   get members(): readonly EndpointState[] {
     return this.#members;
+  }
+
+  /**
+   * Those that were removed and have still time for what is open on them. They get nothing new, but what only they can
+   * serve. Another array with each change.
+   */
+  get leaving(): readonly EndpointState[] {
+    return this.#leaving;
+  }
+
+  /** Its draining time is over. */
+  dismiss(member: EndpointState): void {
+    this.#leaving = this.#leaving.filter((one) => one !== member);
   }
 
   /** Whether this very endpoint can be given the request. */
