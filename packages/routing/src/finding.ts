@@ -62,8 +62,8 @@ export const FINDINGS = {
   },
   "GKE-B03": {
     severity: "warning",
-    meaning: "The backend-config annotation is on the Ingress, where it is never read.",
-    fix: "Move it to the Service.",
+    meaning: "An annotation for a BackendConfig is on the Ingress, where it is never read.",
+    fix: "Set `cloud.google.com/backend-config` on the Service.",
   },
   "GKE-B04": {
     severity: "warning",
@@ -114,6 +114,11 @@ export const FINDINGS = {
     meaning:
       "Both the class annotation and `spec.ingressClassName` are set; Kubernetes refuses to create that.",
     fix: "Remove `spec.ingressClassName`.",
+  },
+  "GKE-C04": {
+    severity: "warning",
+    meaning: "The Ingress has an annotation of ingress-nginx, which nobody reads here.",
+    fix: "Set `sessionAffinity`, `timeoutSec` and the like in the Service's BackendConfig; in class `holdfast` the annotations of docs/manifests.md are there too.",
   },
   "GKE-C05": {
     severity: "info",

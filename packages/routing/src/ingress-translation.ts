@@ -10,6 +10,16 @@ import { type Ingress, nameOf } from "./objects.ts";
 import { buildUrlMap, type ResolveBackend } from "./url-map.ts";
 import { Uses } from "./uses.ts";
 
+/** What belongs on a Service; the last two are made up, after the name that a FrontendConfig has. */
+const MISPLACED: ReadonlySet<string> = new Set([
+  BACKEND_CONFIG_ANNOTATION,
+  BETA_BACKEND_CONFIG_ANNOTATION,
+  "cloud.google.com/v1.BackendConfig",
+  "cloud.google.com/v1beta1.BackendConfig",
+]);
+/** Settings of ingress-nginx, in its name and in the one it had before. */
+const OF_NGINX = /^nginx\.ingress\.kubernetes\.io\/|^ingress\.kubernetes\.io\/(?:affinity|session-cookie-)/;
+
 /** What is made of one Ingress. */
 export interface IngressTranslation {
   /** `namespace/name` */
@@ -100,10 +110,13 @@ function checkMetadata(ingress: Ingress, findings: Finding[]): void {
     const message = `apiVersion ${ingress.apiVersion} is gone from Kubernetes since 1.22`;
     report(findings, ingress, "GKE-C05", ["apiVersion"], message);
   }
-  for (const key of [BACKEND_CONFIG_ANNOTATION, BETA_BACKEND_CONFIG_ANNOTATION]) {
-    if (ingress.metadata.annotations[key] === undefined) continue;
-    const message = `${key} is read from Services only`;
-    report(findings, ingress, "GKE-B03", ["metadata", "annotations", key], message);
+  for (const key of Object.keys(ingress.metadata.annotations)) {
+    const path = ["metadata", "annotations", key];
+    if (MISPLACED.has(key)) {
+      report(findings, ingress, "GKE-B03", path, `${key} is not read from an Ingress`);
+    } else if (OF_NGINX.test(key)) {
+      report(findings, ingress, "GKE-C04", path, `${key} has no effect on an Ingress of this class`);
+    }
   }
 }
 
