@@ -140,6 +140,24 @@ describe("its end", () => {
     expect(await ingress.command.exit()).toBe(0);
   });
 
+  test("is its workers' too, however it ends: what is open is finished first", async () => {
+    const open: ServerResponse[] = [];
+    const pod = await ingress.pod((request, response) => {
+      if (request.url === "/slow") open.push(response);
+      else response.end();
+    });
+    ingress.write("web.yaml", served("web", [pod]));
+    ingress.start("--workers", "2");
+    await ingress.ready();
+    const url = ingress.urlOf("default/web");
+    const slow = get(`${url}/slow`);
+    await vi.waitFor(() => expect(open).toHaveLength(1), wait);
+    ingress.command.child.kill("SIGKILL");
+    await vi.waitFor(() => expect(get(url)).rejects.toMatchObject({ code: "ECONNREFUSED" }), wait);
+    open[0]?.end("at last");
+    expect((await slow).body).toBe("at last");
+  });
+
   test("comes at once with a second signal, and takes the workers along", async () => {
     const pod = await ingress.pod((request, response) => {
       if (request.url !== "/slow") response.end();

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { type DataPlane, HealthMonitor, IngressError, type Readiness } from "@holdfast/ingress";
 import { readManifests } from "@holdfast/kubernetes";
 import { type Endpoint, EndpointIndex, IngressSync, type RoutingModel } from "@holdfast/routing";
@@ -98,15 +99,18 @@ export class ManifestIngress {
       return EXIT.NO;
     }
     if (this.#draining) return EXIT.OK;
-    try {
-      plane.apply(model);
-    } catch (error) {
-      if (!(error instanceof IngressError)) throw error;
-      report.complaint(complaintOf(error));
-      return EXIT.NO;
+    // A file that was only touched is no reason to send everything to every worker.
+    if (!isDeepStrictEqual(model, this.#model)) {
+      try {
+        plane.apply(model);
+      } catch (error) {
+        if (!(error instanceof IngressError)) throw error;
+        report.complaint(complaintOf(error));
+        return EXIT.NO;
+      }
+      this.#model = model;
+      this.#monitor.apply(model);
     }
-    this.#model = model;
-    this.#monitor.apply(model);
     const index = new EndpointIndex();
     index.setBackendServices(model.backendServices);
     for (const object of read.objects) if (object.kind === "EndpointSlice") index.setSlice(object);
@@ -139,7 +143,7 @@ export class ManifestIngress {
     for (const [name, { loadBalancer, tls }] of [...this.#open]) {
       if (names.has(name)) continue;
       this.#open.delete(name);
-      void plane.unlisten({ loadBalancer, tls, graceMs });
+      await plane.unlisten({ loadBalancer, tls, graceMs });
     }
     let all = true;
     for (const address of planned) {

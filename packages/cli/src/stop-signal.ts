@@ -9,7 +9,7 @@ const ONE_AND_THE_SAME_MS = 300;
  * Aborted by the first Ctrl-C, SIGTERM or closed terminal, so that a command can end in order. A second signal ends the
  * process at once.
  *
- * @param onHangUp called for SIGHUP, which then ends nothing
+ * @param onHangUp called for SIGHUP, which then ends nothing; nor does it end anything that nobody reads the output
  */
 export function stopSignal(onHangUp?: () => void): AbortSignal {
   const controller = new AbortController();
@@ -23,8 +23,11 @@ export function stopSignal(onHangUp?: () => void): AbortSignal {
     }
   };
   for (const signal of SIGNALS) process.on(signal, signal === "SIGHUP" && onHangUp ? onHangUp : stop);
-  // Whoever reads the output has gone (`holdfast lab | head`): there is nobody left to run for.
-  process.stdout.on("error", () => controller.abort());
+  // Whoever reads the output has gone (`holdfast lab | head`): there is nobody left to run for, unless it is a service.
+  process.stdout.on("error", () => {
+    if (!onHangUp) controller.abort();
+  });
+  if (onHangUp) process.stderr.on("error", () => {});
   return controller.signal;
 }
 

@@ -89,6 +89,8 @@ export class Ingress {
   readonly #upgrades = { open: 0 };
   readonly #affinity: AffinityMeans;
   readonly #listeners = new Map<string, Listener>();
+  /** Listeners that were given up, until their connections have ended. */
+  readonly #leaving = new Set<Listener>();
   /** Of the load balancers that are listened for with TLS. */
   readonly #terminators = new Map<string, TlsTerminator>();
   #serving: Serving = { loadBalancers: new Map(), services: new Map() };
@@ -150,13 +152,18 @@ export class Ingress {
     }
   }
 
-  /** Gives an address up, as `close` does with all of them. Does nothing where there is none. */
+  /**
+   * Gives an address up: it is free when this resolves, and connections to it end as with `close`, by and by. Does
+   * nothing where there is none.
+   */
   async unlisten(options: UnlistenOptions): Promise<void> {
     const name = listenerName(options);
     const listener = this.#listeners.get(name);
+    if (!listener) return;
     this.#listeners.delete(name);
-    await listener?.close(options.graceMs ?? 0);
-    if (options.tls && !this.#listeners.has(name)) this.#dropTerminator(options.loadBalancer);
+    if (options.tls) this.#dropTerminator(options.loadBalancer);
+    this.#leaving.add(listener);
+    void listener.close(options.graceMs ?? 0).then(() => this.#leaving.delete(listener));
   }
 
   /**
@@ -262,7 +269,8 @@ export class Ingress {
   }
 
   async #close(graceMs: number): Promise<void> {
-    await Promise.all([...this.#listeners.values()].map((listener) => listener.close(graceMs)));
+    const listeners = [...this.#listeners.values(), ...this.#leaving];
+    await Promise.all(listeners.map((listener) => listener.close(graceMs)));
     for (const served of this.#serving.services.values()) this.#replaceEndpoints(served, []);
     for (const name of [...this.#terminators.keys()]) this.#dropTerminator(name);
   }

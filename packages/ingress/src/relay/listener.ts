@@ -66,21 +66,18 @@ export class Listener {
 
   /**
    * Stops accepting, closes idle connections, lets the others go on for the time, and destroys what is left. What is
-   * answered meanwhile says that its connection ends.
+   * answered meanwhile says that its connection ends. Of several calls the shortest time counts.
    */
   close(graceMs: number): Promise<void> {
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, graceMs);
     this.#closing ??= new Promise((resolve) => {
       this.#context.closing = true;
-      const timer = setTimeout(() => {
-        for (const socket of this.#sockets) socket.destroy();
-      }, graceMs);
-      this.#server.close(() => {
-        clearTimeout(timer);
-        resolve();
-      });
+      this.#server.close(() => resolve());
       for (const connection of this.#connections) if (connection.idle) connection.peer.destroy();
     });
-    return this.#closing;
+    return this.#closing.then(() => clearTimeout(timer));
   }
 
   #connected(socket: Socket): void {

@@ -1,4 +1,5 @@
 import { createServer } from "node:net";
+import { isDeepStrictEqual } from "node:util";
 import type { BackendServiceId, Endpoint, RoutingModel } from "@holdfast/routing";
 import type { MetricFamily } from "../admin/metric-family.ts";
 import { totalsOf } from "../admin/metric-family.ts";
@@ -106,6 +107,7 @@ export class WorkerFleet implements DataPlane {
   }
 
   setEndpoints(backendService: BackendServiceId, endpoints: readonly Endpoint[]): void {
+    if (isDeepStrictEqual(endpoints, this.#endpoints.get(backendService))) return;
     this.#judge.setEndpoints(backendService, endpoints);
     this.#endpoints.set(backendService, endpoints);
     for (const { link } of this.#workers) link.tell({ type: "endpoints", backendService, endpoints });
@@ -133,8 +135,7 @@ export class WorkerFleet implements DataPlane {
   async unlisten(options: UnlistenOptions): Promise<void> {
     this.#listening.delete(listenerName(options));
     const message = { type: "unlisten", options } as const;
-    const patience = (options.graceMs ?? 0) + LISTEN_MS;
-    await Promise.all([...this.#workers].map(({ link }) => link.ask(message, patience).catch(() => {})));
+    await Promise.all([...this.#workers].map(({ link }) => link.ask(message, LISTEN_MS).catch(() => {})));
   }
 
   async metrics(): Promise<readonly (readonly object[])[]> {
