@@ -103,3 +103,11 @@ test("lets a client of HTTP/1.0 have no host, and one of HTTP/1.1 an empty one",
   expect(requestHead("GET / HTTP/1.1\r\nHost:")).toMatchObject({ host: "", hostname: "" });
   expect(() => requestHead("GET / HTTP/1.1")).toThrow("host");
 });
+
+test("refuses a head that was cut in the wrong place", () => {
+  expect(() => requestHead("GET / HTTP/1.1", "Host: x", "")).toThrow("field");
+  expect(() => requestHead("GET / HTTP/1.1", "Host: x", "X: y", "")).toThrow("field");
+  expect(() => requestHead("GET / HTTP/1.1", "Host: x\r")).toThrow("field");
+  expect(() => requestHead("")).toThrow("request-line");
+  expect(() => requestHead("", "")).toThrow("request-line");
+});

@@ -35,7 +35,7 @@ export function differAll(first: number, inputs: number): Tally {
  * Makes an input from the seed, passes it through the codec, and has Node's parser read what came out. It must find
  * the same messages there: no error, no byte too many, the same method, target, fields, framing and body; with all
  * its leniencies on as well. Of the messages that it also finds in the raw input, method and body must be the same
- * there.
+ * there, and what it refuses there must not be passed on.
  *
  * @throws Error that says where the two differ, with the input
  */
@@ -61,6 +61,7 @@ function requests(random: Random, tally: Tally): void {
     });
   }
   const raw = parseRequests(Buffer.from(text, "latin1"));
+  strict(passage, raw, complain);
   for (const [index, { head, body, complete }] of passage.messages.entries()) {
     const parsed = raw.messages[index];
     if (!parsed?.complete || !complete || parsed.upgrade) break;
@@ -95,6 +96,7 @@ function responses(random: Random, tally: Tally): void {
   }
   if (asked.some(({ minor }) => minor === 0)) return;
   const raw = parseResponses(Buffer.from(text, "latin1"), { bodiless: withoutBody(), ended });
+  strict(passage, raw, complain);
   for (const [index, { head, body, complete }] of passage.messages.entries()) {
     const parsed = raw.messages[index];
     if (!parsed?.complete || !complete || parsed.upgrade) break;
@@ -130,6 +132,18 @@ function compare<Head>(
     if (what !== undefined) complain(`message ${index} differs in ${what}`);
     if (!found.body.equals(message.body)) complain(`message ${index} differs in the body`);
     if (found.complete !== message.complete) complain(`message ${index} is whole for one side only`);
+  }
+}
+
+/**
+ * What Node's parser refuses, strict as it is by default, must not be passed on whole. Only where an interim answer
+ * says that the connection closes, it takes nothing more, while the answer itself is still to come.
+ */
+function strict(passage: Passage<unknown>, raw: Parsed, complain: (what: string) => never): void {
+  const read = raw.messages.filter(({ complete }) => complete).length;
+  const refused = raw.error !== undefined && raw.error !== "HPE_CLOSED_CONNECTION";
+  if (refused && passage.messages[read]?.complete === true) {
+    complain(`message ${read} is passed on, and refused by Node's parser: ${raw.error}`);
   }
 }
 
