@@ -104,6 +104,28 @@ test("WebSockets and large bodies go through TLS", async () => {
   socket.destroy();
 });
 
+test("an answer that a pod breaks off is a reset through TLS where the connection's end would make it whole", async () => {
+  const pod = await startPod("web", {
+    handle: ({ socket }, response) => {
+      response.write("begun");
+      setTimeout(() => socket.resetAndDestroy(), 20);
+    },
+  });
+  const { tls } = await serveTls([pod]);
+  const client = connect({ ...tls, rejectUnauthorized: false });
+  const end = new Promise((resolve) => {
+    client.once("end", () => resolve("end"));
+    client.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code));
+  });
+  let received = "";
+  client.setEncoding("latin1").on("data", (chunk) => {
+    received += chunk;
+  });
+  client.write("GET / HTTP/1.0\r\nHost: x\r\n\r\n");
+  expect(await end).toBe("ECONNRESET");
+  expect(received).toMatch(/\r\n\r\nbegun$/);
+});
+
 describe("a model with other certificates", () => {
   test("is what new connections see; open ones go on, under load, and no request fails", async () => {
     const pod = await startPod("web", { upgrade: echo("web") });
@@ -159,6 +181,27 @@ describe("a model with other certificates", () => {
     expect(again.isSessionReused()).toBe(true);
     again.destroy();
   });
+});
+
+test("a client over its share is told so through TLS, and may vanish meanwhile", async () => {
+  const served = await serveTls([await startPod("web")], { maxConnectionsPerClient: 1 });
+  const first = connect({ ...served.tls, rejectUnauthorized: false });
+  await new Promise((resolve) => first.once("secureConnect", resolve));
+  await vi.waitFor(() => expect(served.ingress.status().listeners[1]?.open).toBe(1));
+  for (let round = 0; round < 5; round++) {
+    const vanishing = connect({ ...served.tls, rejectUnauthorized: false });
+    vanishing.on("error", () => {}).once("secureConnect", () => vanishing.destroy());
+    await new Promise((resolve) => vanishing.once("close", resolve));
+  }
+  const second = connect({ ...served.tls, rejectUnauthorized: false });
+  let received = "";
+  second.setEncoding("latin1").on("data", (chunk) => {
+    received += chunk;
+  });
+  await vi.waitFor(() => expect(received).toMatch(/^HTTP\/1\.1 429 /));
+  expect(served.events).toContainEqual(expect.objectContaining({ cause: "too-many-connections-of-client" }));
+  first.destroy();
+  second.destroy();
 });
 
 describe("a client that can't shake hands", () => {

@@ -6,6 +6,8 @@ import type { RefusedEvent } from "../events.ts";
 export interface Accepted {
   /** What requests are read from and answers written to; made with `allowHalfOpen`. */
   readonly duplex: Duplex;
+  /** The TCP connection that it stands on, which may be the same. */
+  readonly socket: Socket;
   /** Who connected: the other end, or whom the PROXY protocol names. IPv4 addresses are written as such. */
   readonly client: string;
   /** What it connected to. */
@@ -31,6 +33,7 @@ export type Accept = (socket: Socket, handlers: AcceptHandlers) => void;
 export function acceptedAs(socket: Socket): Accepted {
   return {
     duplex: socket,
+    socket,
     client: plainAddress(socket.remoteAddress),
     address: plainAddress(socket.localAddress),
     secure: false,

@@ -73,7 +73,7 @@ export class ClientConnection implements PeerHandler, Timed {
     this.trusted = context.trustedProxies.trusts(accepted.client);
     this.deadline = performance.now() + context.options.headersTimeoutMs;
     context.clock.add(this);
-    this.peer = openPeer(accepted.duplex, this);
+    this.peer = openPeer(accepted.duplex, this, accepted.socket);
   }
 
   /** Nothing is lost when the connection is closed now. */

@@ -54,8 +54,9 @@ const SHORT_READS = 16;
  * The quickest peer that there is for a stream; begins to read.
  *
  * @param stream made with `allowHalfOpen`, and connected
+ * @param socket the TCP connection that it stands on, where that is another
  */
-export function openPeer(stream: Duplex, handler: PeerHandler): Peer {
+export function openPeer(stream: Duplex, handler: PeerHandler, socket?: Socket): Peer {
   // Not a TLS socket, which is a `Socket` too: what its handle reads is encrypted.
   if (wrap && Object.getPrototypeOf(stream) === Socket.prototype && stream instanceof Socket) {
     const handle = (stream as unknown as { _handle?: Handle | null })._handle;
@@ -63,7 +64,7 @@ export function openPeer(stream: Duplex, handler: PeerHandler): Peer {
       return new HandlePeer(stream, handle, wrap, handler);
     }
   }
-  return new StreamPeer(stream, handler);
+  return new StreamPeer(stream, handler, socket);
 }
 
 class HandlePeer implements Peer {

@@ -6,9 +6,15 @@ import { lent, type Peer, type PeerHandler } from "./peer.ts";
 export class StreamPeer implements Peer {
   handler: PeerHandler;
   readonly #stream: Duplex;
+  readonly #socket: Socket | undefined;
 
-  /** Begins to read. The stream must have been made with `allowHalfOpen`. */
-  constructor(stream: Duplex, handler: PeerHandler) {
+  /**
+   * Begins to read. The stream must have been made with `allowHalfOpen`.
+   *
+   * @param socket the TCP connection that it stands on
+   */
+  constructor(stream: Duplex, handler: PeerHandler, socket: Socket | undefined = plain(stream)) {
+    this.#socket = socket;
     this.handler = handler;
     this.#stream = stream;
     stream.on("data", (bytes: Buffer) => this.handler.received(bytes, bytes.length));
@@ -54,7 +60,13 @@ export class StreamPeer implements Peer {
   }
 
   reset(): void {
-    if (this.#stream instanceof Socket) this.#stream.resetAndDestroy();
+    // A TLS socket can't, and its own end would look as if nothing were missing.
+    if (this.#socket) this.#socket.resetAndDestroy();
     else this.#stream.destroy();
   }
+}
+
+/** A TLS socket is a `Socket` too, but not one that can be reset. */
+function plain(stream: Duplex): Socket | undefined {
+  return Object.getPrototypeOf(stream) === Socket.prototype ? (stream as Socket) : undefined;
 }

@@ -29,6 +29,13 @@ test("goes by the common name only where there is no DNS name", async () => {
   expect(certificates.contextFor("else.example")).toBeUndefined();
 });
 
+test("has nothing for a name that can't be one", () => {
+  const certificates = new ServerCertificates([one, other]);
+  for (const name of ["", "\0", "one.example\0", "*", "\u00ff", ".", "x".repeat(70_000)]) {
+    expect(certificates.contextFor(name)).toBeUndefined();
+  }
+});
+
 test("knows whether it was made from the same certificates", () => {
   const certificates = new ServerCertificates([one, other]);
   expect(certificates.isOf([{ ...one }, other])).toBe(true);

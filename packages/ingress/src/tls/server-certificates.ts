@@ -50,6 +50,8 @@ export class ServerCertificates {
    * @returns undefined where none has the name: the client is shown the first one then, as on GKE
    */
   contextFor(host: string): SecureContext | undefined {
+    // OpenSSL takes no such name for one, and Node throws then.
+    if (host === "" || host.includes("\0")) return undefined;
     return this.#find(host, { wildcards: false }) ?? this.#find(host, { partialWildcards: false });
   }
 

@@ -43,7 +43,13 @@ export class TlsTerminator {
       ticketKeys: this.#ticketKeys(),
       SNICallback: (host, done) => done(null, this.#certificates.contextFor(host)),
     });
-    this.#server.on("secureConnection", (socket) => this.#take(socket)?.secured(socket));
+    this.#server.on("secureConnection", (socket) => {
+      // Whatever happens to it is told by its end; an error that nobody listens for would end the process.
+      socket.on("error", () => {});
+      const handlers = this.#take(socket);
+      if (handlers) handlers.secured(socket);
+      else socket.destroy();
+    });
     this.#server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
       // A client that is gone has no address any more; its end is told by its connection.
       const handlers = this.#take(socket);
