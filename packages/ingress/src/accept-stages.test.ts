@@ -9,6 +9,7 @@ import { type Address, RawClient, send, upgradeHead } from "../test/clients.ts";
 import { LOAD_BALANCER, modelOf } from "../test/models.ts";
 import { echo, type Pod, startPod } from "../test/pods.ts";
 import { proxied } from "../test/proxy-headers.ts";
+import { seededRandom } from "../test/random.ts";
 import { cleanUp, type Served, serve } from "../test/serve.ts";
 import type { IngressOptions } from "./options.ts";
 
@@ -236,6 +237,33 @@ describe("a client that can't shake hands", () => {
     served.ingress.apply(modelWith(one));
     expect((await ask(served.tls)).body).toBe("web");
   });
+});
+
+test("hostile bytes before HTTP end nothing but their own connection", async () => {
+  const random = seededRandom();
+  const options = { proxyProtocol: true, handshakeTimeoutMs: 300, headersTimeoutMs: 300 };
+  const served = await serveTls([await startPod("web")], options);
+  const header = proxied("192.0.2.1", 1, "192.0.2.2", 2);
+  // The beginning of a handshake: a record with a ClientHello that promises more than there is.
+  const hello = Buffer.from("1603010200010001fc0303", "hex");
+  const clients = await Promise.all(
+    Array.from({ length: 80 }, async (_, index) => {
+      const client = await RawClient.open(index % 2 === 0 ? served.tls : served);
+      const noise = Buffer.from(Array.from({ length: random() % 400 }, () => random() & 0xff));
+      const parts = [header, hello, noise].slice(random() % 3);
+      for (const part of parts) client.socket.write(part.subarray(0, 1 + (random() % part.length || 0)));
+      if (random() % 4 === 0) client.socket.resetAndDestroy();
+      return client;
+    }),
+  );
+  await vi.waitFor(() => expect(clients.every(({ closed, ended }) => closed || ended)).toBe(true), 8000);
+  await vi.waitFor(
+    () => expect(served.ingress.status().listeners.map(({ open }) => open)).toEqual([0, 0]),
+    8000,
+  );
+  const client = await RawClient.open(served);
+  client.socket.write(Buffer.concat([header, Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n")]));
+  await vi.waitFor(() => expect(client.received).toMatch(/\r\n\r\nweb$/));
 });
 
 test("closing waits for open requests over TLS, and ends idle connections", async () => {
