@@ -51,6 +51,11 @@ export class RemoteChannel {
     host.follow(name);
   }
 
+  /** The last entry that was delivered here, or where it began; undefined before it began. */
+  get position(): Position | undefined {
+    return this.#feed?.position;
+  }
+
   /** @throws BrokerError `BROKER_UNAVAILABLE` and what the server refuses a channel with */
   join(listener: Listener, options: SubscribeOptions = {}): Promise<Subscription> {
     if (this.#feed && this.#state === "live") return this.#feed.join(listener, options);

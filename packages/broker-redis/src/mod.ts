@@ -1,0 +1,2 @@
+export { connectRedisBroker, REDIS_ABILITIES } from "./connect.ts";
+export type { RedisBrokerOptions } from "./options.ts";

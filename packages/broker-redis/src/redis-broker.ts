@@ -1,0 +1,399 @@
+import type {
+  Broker,
+  BrokerStatus,
+  ChannelEvent,
+  Entry,
+  History,
+  HistoryQuery,
+  Position,
+  Publication,
+  Published,
+  PublishOptions,
+  PublishOutcome,
+  SubscribeOptions,
+  Subscription,
+  Unrecoverable,
+} from "@holdfast/broker";
+import { type Abilities, BrokerError } from "@holdfast/broker";
+import {
+  type ChannelHost,
+  checkBatch,
+  checkHistory,
+  checkNotify,
+  checkPublish,
+  checkSubscribe,
+  PAGE_BYTES,
+  PAGE_ENTRIES,
+  RemoteChannel,
+  randomText,
+  Status,
+  Turns,
+} from "@holdfast/broker/engine";
+import { readAnnouncement, volatileMessage } from "./announcement.ts";
+import { FollowedChannel } from "./followed-channel.ts";
+import { HEADS, PAGE, TAG_CHARACTERS } from "./log-scripts.ts";
+import type { RedisSettings } from "./options.ts";
+import { Partitions } from "./partitions.ts";
+import { Publisher } from "./publisher.ts";
+import { brokerError } from "./redis-error.ts";
+import { RedisLeases } from "./redis-leases.ts";
+import { type Argument, encodeCommand, type Reply } from "./resp.ts";
+import type { Router, RouterHost } from "./router.ts";
+import { Witness } from "./witness.ts";
+
+const EPOCH_CHARACTERS = 12;
+/** Channels that read what they missed at one time. */
+const CATCHING_UP = 32;
+/** Channels in one look at their heads. */
+const HEADS_PER_CALL = 500;
+/** Channels whose last accepted publish is remembered, to notice when a server lost it. */
+const WITNESSED = 10_000;
+
+/** The broker on Redis: what is written goes through scripts, what is announced goes through RemoteChannel. */
+export class RedisBroker implements Broker, ChannelHost, RouterHost {
+  readonly abilities: Abilities;
+  readonly leases: RedisLeases;
+  readonly onListenerError: (error: unknown) => void;
+  readonly subscribeMs: number;
+  readonly #settings: RedisSettings;
+  readonly #router: Router;
+  readonly #partitions: Partitions;
+  readonly #status: Status;
+  readonly #publishers: readonly Publisher[];
+  readonly #channels = new Map<string, FollowedChannel>();
+  readonly #reads = new Turns(CATCHING_UP);
+  readonly #witness = new Witness(WITNESSED);
+  /** Channels whose heads are looked at in the next turn of the event loop. */
+  readonly #toCheck = new Set<FollowedChannel>();
+  readonly #timer: NodeJS.Timeout;
+  #closed = false;
+
+  constructor(abilities: Abilities, settings: RedisSettings, route: (host: RouterHost) => Router) {
+    this.abilities = abilities;
+    this.#settings = settings;
+    this.onListenerError = settings.onListenerError;
+    this.subscribeMs = settings.requestMs;
+    const waiting = new BrokerError("BROKER_UNAVAILABLE", "The connection is being made.");
+    this.#status = new Status({ type: "unavailable", error: waiting }, settings.onListenerError);
+    this.#router = route(this);
+    this.#partitions = new Partitions(settings.prefix, this.#router.partitions);
+    this.#publishers = this.#partitions.keys.map(
+      (key, partition) => new Publisher(partition, key, this.#router, settings),
+    );
+    this.leases = new RedisLeases({
+      router: this.#router,
+      partition: 0,
+      key: `${this.#partitions.keyOf(0)}l`,
+      requestMs: settings.requestMs,
+      maxLeases: settings.maxLeases,
+      refuse: () => this.#refuse(),
+      onListenerError: settings.onListenerError,
+    });
+    this.#timer = setInterval(() => this.#checkAll(), settings.checkMs);
+    this.#timer.unref();
+  }
+
+  async publish(channel: string, data: Uint8Array, options: PublishOptions = {}): Promise<Published> {
+    this.#refuse();
+    checkPublish(channel, data, options);
+    this.#refuseLarge(data);
+    const published = await this.#publisherOf(channel).publish(channel, data, options);
+    if (!published.duplicate) this.#witness.saw(channel, published.position);
+    return published;
+  }
+
+  async publishAll(publications: readonly Publication[]): Promise<readonly PublishOutcome[]> {
+    this.#refuse();
+    checkBatch(publications);
+    const outcomes: PublishOutcome[] = [];
+    const parts = new Map<number, { readonly at: number[]; readonly publications: Publication[] }>();
+    for (const [at, publication] of publications.entries()) {
+      const refused = this.#checkPublication(publication);
+      if (refused) {
+        outcomes[at] = refused;
+        continue;
+      }
+      const partition = this.#partitions.of(publication.channel);
+      const part = parts.get(partition) ?? { at: [], publications: [] };
+      part.at.push(at);
+      part.publications.push(publication);
+      parts.set(partition, part);
+    }
+    await Promise.all(
+      [...parts].map(async ([partition, part]) => {
+        const publisher = this.#publishers[partition] as Publisher;
+        const published = await publisher.publishAll(part.publications);
+        for (const [n, one] of published.entries()) {
+          outcomes[part.at[n] as number] = { type: "published", ...one };
+          if (!one.duplicate) this.#witness.saw((part.publications[n] as Publication).channel, one.position);
+        }
+      }),
+    );
+    return outcomes;
+  }
+
+  async notify(channel: string, data: Uint8Array): Promise<void> {
+    this.#refuse();
+    checkNotify(channel, data);
+    this.#refuseLarge(data);
+    const [partition, name] = this.#placeOf(channel);
+    const word = this.#router.sharded ? "SPUBLISH" : "PUBLISH";
+    const bytes = encodeCommand([word, name, volatileMessage(data)]);
+    const deadline = performance.now() + this.#settings.requestMs;
+    try {
+      await this.#router.run(partition, { bytes, repeatable: false, deadline });
+    } catch (error) {
+      throw brokerError(error);
+    }
+  }
+
+  async subscribe(
+    channel: string,
+    listener: (event: ChannelEvent) => void,
+    options: SubscribeOptions = {},
+  ): Promise<Subscription> {
+    this.#refuse();
+    checkSubscribe(channel, options);
+    let followed = this.#channels.get(channel);
+    if (!followed) {
+      followed = new FollowedChannel(channel);
+      this.#channels.set(channel, followed);
+      // Its host is asked to follow it while it is made.
+      followed.channel = new RemoteChannel(channel, this);
+    }
+    return (followed.channel as RemoteChannel).join(listener, options);
+  }
+
+  async history(channel: string, query: HistoryQuery): Promise<History> {
+    this.#refuse();
+    checkHistory(channel, query);
+    const { backwards = false, since, before } = query;
+    const at = backwards ? before : since;
+    const limit = Math.min(query.limit ?? PAGE_ENTRIES, PAGE_ENTRIES);
+    const { maxEntries, maxAgeMs, forgetChannelAfterMs, requestMs } = this.#settings;
+    const partition = this.#partitions.of(channel);
+    const call = PAGE.call(this.#partitions.keyOf(partition), [
+      randomText(EPOCH_CHARACTERS),
+      ...[maxEntries, maxAgeMs, forgetChannelAfterMs],
+      channel,
+      backwards ? "b" : "f",
+      at?.epoch === "" ? "-" : (at?.epoch ?? ""),
+      at?.offset ?? 0,
+      at?.tag ?? "",
+      limit,
+      PAGE_BYTES,
+    ]);
+    const deadline = performance.now() + requestMs;
+    try {
+      return readPage(await this.#router.run(partition, { ...call, repeatable: true, deadline }));
+    } catch (error) {
+      throw brokerError(error);
+    }
+  }
+
+  watch(listener: (status: BrokerStatus) => void): () => void {
+    return this.#status.watch(listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const error = new BrokerError("BROKER_CLOSED");
+    clearInterval(this.#timer);
+    this.#router.close(error);
+    this.#status.end();
+    for (const { channel } of this.#channels.values()) channel?.end(error);
+    this.#channels.clear();
+    this.leases.end(error);
+  }
+
+  // What its channels ask for.
+
+  follow(channel: string): void {
+    const followed = this.#channels.get(channel);
+    if (!followed) return;
+    const [partition, name] = this.#placeOf(channel);
+    if (this.#router.isFollowing(name)) this.#check(followed);
+    else this.#router.follow(partition, name);
+  }
+
+  leave(channel: string): void {
+    const followed = this.#channels.get(channel);
+    if (!followed) return;
+    this.#channels.delete(channel);
+    this.#toCheck.delete(followed);
+    this.#router.unfollow(...this.#placeOf(channel));
+  }
+
+  read(channel: string, since: Position): Promise<History> {
+    return this.#reads.run(() => this.history(channel, { since }));
+  }
+
+  // What its servers tell.
+
+  available(): void {
+    this.#status.available();
+  }
+
+  unavailable(error: BrokerError): void {
+    if (error.code === "TOKEN_REFUSED")
+      for (const { channel } of [...this.#channels.values()]) channel?.rejectWaiters(error);
+    this.#status.unavailable(error);
+  }
+
+  moved(): void {
+    void this.#testify();
+    this.#checkAll();
+  }
+
+  following(names: readonly string[]): void {
+    for (const name of names) {
+      const group = this.leases.groupOf(name);
+      const followed = this.#channels.get(this.#partitions.channelOf(name) ?? "");
+      if (group !== undefined) this.leases.following(group);
+      else if (followed) this.#check(followed);
+    }
+  }
+
+  away(names: readonly string[]): void {
+    for (const name of names) {
+      const group = this.leases.groupOf(name);
+      const followed = this.#channels.get(this.#partitions.channelOf(name) ?? "");
+      if (group !== undefined) this.leases.away(group);
+      else followed?.away();
+    }
+  }
+
+  message(name: string, message: Buffer): void {
+    const channel = this.#partitions.channelOf(name);
+    const followed = channel === undefined ? undefined : this.#channels.get(channel);
+    if (!followed) {
+      const group = this.leases.groupOf(name);
+      if (group !== undefined) this.leases.changed(group, message);
+      return;
+    }
+    const announcement = readAnnouncement(message);
+    if (announcement && followed.take(announcement) === "check") this.#check(followed);
+  }
+
+  /** Heads are looked at together with those of other channels that ask for it in this turn of the event loop. */
+  #check(followed: FollowedChannel): void {
+    if (this.#toCheck.size === 0) process.nextTick(() => this.#checkHeads());
+    this.#toCheck.add(followed);
+  }
+
+  #checkAll(): void {
+    for (const followed of this.#channels.values())
+      if (this.#router.isFollowing(this.#placeOf(followed.name)[1])) this.#check(followed);
+  }
+
+  #checkHeads(): void {
+    const parts = Map.groupBy(this.#toCheck, ({ name }) => this.#partitions.of(name));
+    this.#toCheck.clear();
+    for (const [partition, all] of parts)
+      for (let from = 0; from < all.length; from += HEADS_PER_CALL)
+        void this.#checkPart(partition, all.slice(from, from + HEADS_PER_CALL));
+  }
+
+  async #checkPart(partition: number, part: readonly FollowedChannel[]): Promise<void> {
+    const rounds = part.map((followed) => followed.begin());
+    try {
+      const heads = await this.#heads(
+        partition,
+        part.map(({ name, position }) => [name, position]),
+      );
+      for (const [n, followed] of part.entries())
+        if (followed.told(heads[n] as Position, rounds[n] as number) === "check") this.#check(followed);
+    } catch (error) {
+      for (const [n, followed] of part.entries())
+        if (this.#channels.get(followed.name) === followed)
+          followed.failed(brokerError(error), rounds[n] as number);
+    }
+  }
+
+  async #heads(
+    partition: number,
+    channels: readonly (readonly [name: string, seen: Position | undefined])[],
+  ): Promise<readonly Position[]> {
+    const { maxAgeMs, forgetChannelAfterMs, requestMs } = this.#settings;
+    const args: Argument[] = [this.#router.sharded ? 1 : 0, randomText(EPOCH_CHARACTERS)];
+    args.push(maxAgeMs, forgetChannelAfterMs);
+    for (const [name, seen] of channels)
+      args.push(name, seen?.epoch ?? "", seen?.offset ?? 0, seen?.tag ?? "");
+    const deadline = performance.now() + requestMs;
+    const call = HEADS.call(this.#partitions.keyOf(partition), args);
+    return readHeads(await this.#router.run(partition, { ...call, repeatable: true, deadline }));
+  }
+
+  /** Another server answers now: if it does not have what was accepted here, all have to know. */
+  async #testify(): Promise<void> {
+    const parts = Map.groupBy(this.#witness.seen(), ([name]) => this.#partitions.of(name));
+    for (const [partition, all] of parts)
+      for (let from = 0; from < all.length; from += HEADS_PER_CALL)
+        try {
+          await this.#heads(partition, all.slice(from, from + HEADS_PER_CALL));
+        } catch {
+          // The server is away again; the next one is asked.
+          return;
+        }
+  }
+
+  #placeOf(channel: string): [partition: number, name: string] {
+    const partition = this.#partitions.of(channel);
+    return [partition, this.#partitions.announcementsOf(partition, channel)];
+  }
+
+  #publisherOf(channel: string): Publisher {
+    return this.#publishers[this.#partitions.of(channel)] as Publisher;
+  }
+
+  /** What becomes of a publication that need not be sent. */
+  #checkPublication({ channel, data, ...options }: Publication): PublishOutcome | undefined {
+    try {
+      checkPublish(channel, data, options);
+      this.#refuseLarge(data);
+      return undefined;
+    } catch (error) {
+      if (error instanceof BrokerError) return { type: "refused", error };
+      throw error;
+    }
+  }
+
+  #refuseLarge(data: Uint8Array): void {
+    const { maxEntryBytes } = this.#settings;
+    if (data.length > maxEntryBytes)
+      throw new BrokerError("ENTRY_TOO_LARGE", `It has ${data.length} bytes; the limit is ${maxEntryBytes}.`);
+  }
+
+  #refuse(): void {
+    if (this.#closed) throw new BrokerError("BROKER_CLOSED");
+  }
+}
+
+function readPage(reply: Reply): History {
+  const [epoch, offset, tag, reason, ...rest] = Array.isArray(reply) ? (reply as readonly Reply[]) : [];
+  const head = { epoch: String(epoch), offset: Number(offset), tag: String(tag) };
+  if (String(reason) !== "") return { type: "unrecoverable", reason: String(reason) as Unrecoverable, head };
+  const entries: Entry[] = [];
+  for (let at = 0; at + 2 < rest.length; at += 3) {
+    const [id, field, data] = [String(rest[at]), String(rest[at + 1]), rest[at + 2]];
+    const dash = id.indexOf("-");
+    entries.push({
+      offset: Number(id.slice(0, dash)),
+      seq: Number(id.slice(dash + 1)),
+      tag: field.slice(0, TAG_CHARACTERS),
+      time: Number(field.slice(TAG_CHARACTERS)),
+      data: new Uint8Array(data as Buffer),
+    });
+  }
+  return { type: "page", entries, head };
+}
+
+function readHeads(reply: Reply): Position[] {
+  const values = Array.isArray(reply) ? (reply as readonly Reply[]) : [];
+  return Array.from({ length: values.length / 3 }, (_, n) => ({
+    epoch: String(values[n * 3]),
+    offset: Number(values[n * 3 + 1]),
+    tag: String(values[n * 3 + 2]),
+  }));
+}
