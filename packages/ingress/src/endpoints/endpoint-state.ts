@@ -1,6 +1,12 @@
 import type { Endpoint } from "@holdfast/routing";
 import { type Hash64, hash64 } from "./hash.ts";
 
+/** Something that is open on an endpoint, such as a request. */
+export interface Held {
+  /** The endpoint was removed, and the draining time is over. */
+  cut(): void;
+}
+
 /** One endpoint as this ingress knows it. Stays the same object for as long as its ip:port is a member. */
 export class EndpointState {
   /** ip:port, the name that is hashed. */
@@ -15,7 +21,7 @@ export class EndpointState {
   resets = 0;
   /** No longer a member of its backend service. */
   removed = false;
-  readonly #open = new Set<() => void>();
+  readonly #open = new Set<Held>();
 
   constructor(id: string, endpoint: Endpoint) {
     this.id = id;
@@ -45,8 +51,19 @@ export class EndpointState {
    * @returns to be called when it has ended; any further call does nothing
    */
   hold(cut: () => void): () => void {
-    this.#open.add(cut);
-    return () => void this.#open.delete(cut);
+    const held = { cut };
+    this.add(held);
+    return () => this.remove(held);
+  }
+
+  /** As `hold`, for who would rather be called itself: nothing has to be made for it. */
+  add(held: Held): void {
+    this.#open.add(held);
+  }
+
+  /** What was added has ended; any further call does nothing. */
+  remove(held: Held): void {
+    this.#open.delete(held);
   }
 
   /**
@@ -57,7 +74,7 @@ export class EndpointState {
   drain(afterSec: number, over: () => void): void {
     const cutAll = () => {
       over();
-      for (const cut of [...this.#open]) cut();
+      for (const held of [...this.#open]) held.cut();
     };
     if (afterSec === 0) cutAll();
     else setTimeout(cutAll, Math.min(afterSec * 1000, 0x7fff_ffff)).unref();

@@ -112,9 +112,9 @@ export class Exchange {
     if (this.choice) this.backend.table.connected(this.choice.state);
   }
 
-  /** The request is on its way to the pod. */
-  sent(): void {
-    this.#sentAt = performance.now();
+  /** The request is on its way to the pod. @param atOnce there was no connection to wait for */
+  sent(atOnce: boolean): void {
+    this.#sentAt = atOnce && this.tries === 1 ? this.startedAt : performance.now();
   }
 
   /** The pod has begun to answer. */

@@ -1,4 +1,5 @@
 import type { Choice } from "../affinity/affinity.ts";
+import type { EndpointState, Held } from "../endpoints/endpoint-state.ts";
 import type { Outcome } from "../events.ts";
 import { writeRequestHead } from "../http1/request-writer.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
@@ -19,7 +20,7 @@ const JOIN_BYTES = 16 * 1024;
  * Relays one request to an endpoint, and its answer back, streaming both ways; to another endpoint where that is
  * harmless. At the backend service's timeout it is answered for, or cut off.
  */
-export class Relay implements UpstreamUser {
+export class Relay implements UpstreamUser, Held {
   readonly method: string;
   readonly unchunked: boolean;
   readonly #exchange: Exchange;
@@ -34,7 +35,8 @@ export class Relay implements UpstreamUser {
   #bodyRead = false;
   /** What has come of the body while there is no connection to write it to. */
   #waiting: Buffer[] = [];
-  #letGo: (() => void) | undefined;
+  /** The endpoint on which this is open. */
+  #held: EndpointState | undefined;
   /** The status that the client was told; 0 before. */
   #status = 0;
   /** The client's connection lasts after the answer. */
@@ -117,6 +119,11 @@ export class Relay implements UpstreamUser {
     else this.#client.cut(this.#untilClose);
   }
 
+  cut(): void {
+    if (this.#tunnel) this.#tunnel.cut("drained");
+    else this.end("drained", BAD_GATEWAY);
+  }
+
   timedOut(): void {
     this.end("timeout", GATEWAY_TIMEOUT);
   }
@@ -125,8 +132,8 @@ export class Relay implements UpstreamUser {
     const { head, ends, backend } = this.#exchange;
     const upstream = this.#upstream;
     if (!upstream) return;
-    this.#exchange.connected();
-    this.#exchange.sent();
+    if (!upstream.reused) this.#exchange.connected();
+    this.#exchange.sent(upstream.reused);
     const text = writeRequestHead(head, {
       face: backend.face,
       client: this.#client.accepted.client,
@@ -236,8 +243,9 @@ export class Relay implements UpstreamUser {
 
   #send(choice: Choice, fresh: boolean): void {
     const { pool } = this.#context;
-    this.#letGo?.();
-    this.#letGo = choice.state.hold(() => this.#drained());
+    this.#held?.remove(this);
+    this.#held = choice.state;
+    choice.state.add(this);
     this.#sent = false;
     if (fresh || this.#exchange.repeatable || !pool.has(choice.state)) this.#dispatch(choice, fresh);
     else {
@@ -290,12 +298,6 @@ export class Relay implements UpstreamUser {
     if (!taken && upstream && !upstream.reader.done) upstream.peer.pause();
   }
 
-  /** The endpoint was removed, and its draining time is over. */
-  #drained(): void {
-    if (this.#tunnel) this.#tunnel.cut("drained");
-    else this.end("drained", BAD_GATEWAY);
-  }
-
   /** The client has all of the answer. */
   #finish(): void {
     this.#exchange.report("answered", this.#status);
@@ -312,8 +314,8 @@ export class Relay implements UpstreamUser {
   }
 
   #release(): void {
-    this.#letGo?.();
-    this.#letGo = undefined;
+    this.#held?.remove(this);
+    this.#held = undefined;
     if (this.#upgrade) this.#context.upgrades.open--;
   }
 }

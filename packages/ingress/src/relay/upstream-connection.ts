@@ -53,6 +53,8 @@ export interface UpstreamUser {
 export class UpstreamConnection implements PeerHandler, Timed {
   readonly state: EndpointState;
   deadline: number;
+  /** It has carried a request before. */
+  reused = false;
   /** Where the answer's body ends. */
   readonly reader = new BodyReader();
   readonly #pool: Pool;
@@ -61,8 +63,6 @@ export class UpstreamConnection implements PeerHandler, Timed {
   #peer: Peer | undefined;
   #user: UpstreamUser | undefined;
   #stage: "connect" | "idle" | "sent" | "head" | "body" = "connect";
-  /** It has carried a request before. */
-  #reused = false;
   /** The pod takes more after this answer. */
   #keepAlive = false;
   /** The beginning of a head that isn't whole yet. */
@@ -103,7 +103,7 @@ export class UpstreamConnection implements PeerHandler, Timed {
   /** Gives an idle connection to a request, which may be written now. */
   use(user: UpstreamUser): void {
     this.#user = user;
-    this.#reused = true;
+    this.reused = true;
     this.#begin();
   }
 
@@ -272,7 +272,7 @@ export class UpstreamConnection implements PeerHandler, Timed {
     const user = this.#user;
     const stage = this.#stage === "connect" ? "connect" : this.#stage === "sent" ? "sent" : "answered";
     this.destroy();
-    user?.failed({ stage, reused: this.#reused, code });
+    user?.failed({ stage, reused: this.reused, code });
   }
 
   #leave(): void {
