@@ -31,6 +31,13 @@ const MAX_AT_ONCE = 16;
 const LINGER_MS = 2_000;
 
 /**
+ * How long a client that sends nothing more is still taken to wait for the next part of its answer, ms. One that has
+ * shut its half down and one that has left look the same until something is written to it; and a long poll's pod must
+ * learn soon of the latter.
+ */
+const HALF_CLOSED_MS = 1_000;
+
+/**
  * `idle`: between requests. `head`: a part of a head has come. `body`: a request is open, and its body still comes.
  * `open`: it has come. `rest`: the request is answered, and the rest of its body is thrown away. `last`: nothing that
  * comes counts any more. `gone`: the connection is upgraded, or closed.
@@ -62,6 +69,10 @@ export class ClientConnection implements PeerHandler, Timed {
   #full = false;
   /** Nothing is read because the pod doesn't take the body yet. */
   #held = false;
+  /** The client has ended its half. */
+  #sendsNoMore = false;
+  /** Bytes of the answer that had been written when it was last looked whether there is more of it. */
+  #seen = -1;
   /** When a part of a body has last come, by the clock's ticks. */
   #heardAt = 0;
 
@@ -96,10 +107,14 @@ export class ClientConnection implements PeerHandler, Timed {
     else this.#readQueued();
   }
 
-  /** Whoever sends no more before it is answered has left, as far as anybody can tell; nginx and Node see it so too. */
   ended(): void {
-    if (this.#phase === "idle" || this.#phase === "last") this.#finish();
-    else if (this.#relay?.flushing !== true) this.peer.destroy();
+    this.#sendsNoMore = true;
+    const relay = this.#relay;
+    if (this.#phase === "open" && relay?.upgrade === false) this.#awaitAnswer(relay);
+    else if (this.#phase === "last") this.#finish();
+    else if (this.#phase === "idle") this.#finishIfDone();
+    // Of what was begun the rest will never come, and to an upgrade nobody is left to talk.
+    else if (relay?.flushing !== true) this.peer.destroy();
   }
 
   closed(): void {
@@ -121,6 +136,9 @@ export class ClientConnection implements PeerHandler, Timed {
       this.peer.destroy();
     } else if (clock.now >= relay.deadline) {
       relay.timedOut();
+    } else if (this.#phase === "open") {
+      if (this.peer.clogged || relay.bytesOut !== this.#seen) this.#awaitAnswer(relay);
+      else this.peer.destroy();
     } else if (this.#held || clock.now < this.#heardAt + options.bodyTimeoutMs) {
       this.#awaitBody(relay);
     } else {
@@ -168,7 +186,9 @@ export class ClientConnection implements PeerHandler, Timed {
     if (this.#body.done) this.#await();
     else this.#phase = "rest";
     this.release();
-    if (!this.#reading) this.#readQueued();
+    if (this.#reading) return;
+    this.#readQueued();
+    this.#finishIfDone();
   }
 
   /** Breaks the open request's answer off. */
@@ -214,6 +234,7 @@ export class ClientConnection implements PeerHandler, Timed {
     }
     this.#reading = false;
     if (at < end) this.#queue(bytes, at, end);
+    if (this.#sendsNoMore) this.#finishIfDone();
   }
 
   #readQueued(): void {
@@ -294,7 +315,7 @@ export class ClientConnection implements PeerHandler, Timed {
     this.#relay = relay;
     if (this.#body.done) {
       this.#phase = "open";
-      this.deadline = relay.deadline;
+      this.#awaitAnswer(relay);
     } else {
       this.#phase = "body";
       this.#heardAt = context.clock.now;
@@ -330,6 +351,19 @@ export class ClientConnection implements PeerHandler, Timed {
   #isTooLarge(): boolean {
     const { maxBodyBytes } = this.#context.options;
     return maxBodyBytes > 0 && this.#body.payload > maxBodyBytes;
+  }
+
+  #awaitAnswer(relay: Relay): void {
+    this.deadline = relay.deadline;
+    if (!this.#sendsNoMore) return;
+    this.#seen = relay.bytesOut;
+    this.deadline = Math.min(this.deadline, this.#context.clock.now + HALF_CLOSED_MS);
+  }
+
+  /** The client sends nothing more, and all that it sent is answered; but for the beginning of a head, maybe. */
+  #finishIfDone(): void {
+    const waiting = this.#phase === "idle" ? this.#queued !== undefined : this.#phase !== "head";
+    if (this.#sendsNoMore && !waiting) this.#finish();
   }
 
   /** The next request may come. */

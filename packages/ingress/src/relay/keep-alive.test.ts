@@ -130,6 +130,64 @@ test("serves clients of HTTP/1.0, and keeps their connections where they ask for
   expect(client.received).toMatch(/Connection: close\r\n\r\nin chunks$/);
 });
 
+test("answers all that a client has sent before it ended its half, and then ends the connection", async () => {
+  const pod = await startPod("web", {
+    handle: (request, response) => setTimeout(() => response.end(`<${request.url}>`), 50),
+  });
+  const served = await serve([pod]);
+  const client = await RawClient.open(
+    served,
+    `${get("/1")}${get("/2")}${get("/nowhere")}${get("/3")}GET /4 HT`,
+  );
+  client.socket.end();
+  await vi.waitFor(() => expect(client.closed).toBe(true));
+  expect(client.received.match(/<[^>]*>/g)).toEqual(["</1>", "</2>", "</nowhere>", "</3>"]);
+});
+
+test("an answer that has begun goes on after the client has ended its half", async () => {
+  const pod = await startPod("web", {
+    handle: (_request, response) => {
+      let part = 0;
+      const timer = setInterval(() => {
+        response.write(`<${part++}>`);
+        if (part < 8) return;
+        clearInterval(timer);
+        response.end();
+      }, 200);
+    },
+  });
+  const served = await serve([pod]);
+  const client = await RawClient.open(served, get("/"));
+  await vi.waitFor(() => expect(client.received).toMatch(/<0>/));
+  client.socket.end();
+  await vi.waitFor(() => expect(client.closed).toBe(true), 5_000);
+  expect(client.received).toMatch(/<7>\r\n0\r\n\r\n$/);
+});
+
+test("takes a client that has ended its half for one that left when nothing of an answer comes, and tells the pod", async () => {
+  let left = false;
+  const pod = await startPod("web", {
+    handle: (_request, response) => response.once("close", () => (left = true)),
+  });
+  const served = await serve([pod]);
+  const client = await RawClient.open(served, get("/"));
+  await vi.waitFor(() => expect(pod.seen.length).toBe(1));
+  client.socket.end();
+  await vi.waitFor(() => expect([client.closed, left]).toEqual([true, true]), 5_000);
+  expect(served.requests()).toEqual([expect.objectContaining({ outcome: "client-closed", status: 0 })]);
+});
+
+test.each([
+  ["a body", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"],
+  ["a head", "GET / HTTP/1.1\r\nHos"],
+])("closes at once when %s will never be whole", async (_what, bytes) => {
+  const served = await serve([await startPod("web")]);
+  const client = await RawClient.open(served, bytes);
+  client.socket.end();
+  await vi.waitFor(() => expect(client.closed).toBe(true));
+  expect(client.received).toBe("");
+});
+
 test("says while it closes that a connection ends with its answer", async () => {
   let finish = () => {};
   const pod = await startPod("web", {

@@ -136,7 +136,7 @@ test("a client that leaves ends the request at the pod", async () => {
   const client = await RawClient.open(served, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   await vi.waitFor(() => expect(client.received).toMatch(/begun/));
   client.socket.destroy();
-  await vi.waitFor(() => expect(pod.connections.size).toBe(0));
+  await vi.waitFor(() => expect(pod.connections.size).toBe(0), 5_000);
   expect(served.events).toMatchObject([{ outcome: "client-closed", status: 200 }]);
 });
 

@@ -27,7 +27,7 @@ export class Relay implements UpstreamUser, Held {
   readonly #client: ClientConnection;
   readonly #context: RelayContext;
   /** The client would change to WebSocket. */
-  readonly #upgrade: boolean;
+  readonly upgrade: boolean;
   #upstream: UpstreamConnection | undefined;
   /** The request's head, and what has come of its body so far, is written to `#upstream`. */
   #sent = false;
@@ -55,12 +55,17 @@ export class Relay implements UpstreamUser, Held {
     this.#client = client;
     this.#exchange = exchange;
     this.#context = context;
-    this.#upgrade = upgrade;
+    this.upgrade = upgrade;
     if (upgrade) context.upgrades.open++;
   }
 
   get reusable(): boolean {
     return this.#sent && this.#bodyRead;
+  }
+
+  /** Bytes of the answer's body that have come. */
+  get bytesOut(): number {
+    return this.#exchange.bytesOut;
   }
 
   /** When the exchange must be over. */
@@ -141,7 +146,7 @@ export class Relay implements UpstreamUser, Held {
       proto: this.#client.accepted.secure ? "https" : "http",
       trusted: this.#client.trusted,
       set: backend.requestFields,
-      upgrade: this.#upgrade ? "websocket" : undefined,
+      upgrade: this.upgrade ? "websocket" : undefined,
       expectContinue: head.expectContinue && !this.#bodyRead,
       trace: backend.face === "holdfast" || head.traced ? undefined : traceContext(),
     });
@@ -172,7 +177,7 @@ export class Relay implements UpstreamUser, Held {
     this.#exchange.answered();
     this.#untilClose = endsWithConnection(head, request.minor);
     // After an offer to change protocols nobody knows what the client sends next.
-    this.#keepAlive = request.keepAlive && !this.#untilClose && !this.#upgrade && !this.#context.closing;
+    this.#keepAlive = request.keepAlive && !this.#untilClose && !this.upgrade && !this.#context.closing;
     const text = this.#answerHead(head);
     if (choice?.learn !== undefined && head.status === 200) {
       this.#learning = new Learning(head.body, text, choice.learn);
@@ -208,7 +213,7 @@ export class Relay implements UpstreamUser, Held {
   switched(head: ResponseHead, bytes: Buffer, at: number, end: number): void {
     const upstream = this.#upstream;
     this.#exchange.answered();
-    if (!upstream || !this.#upgrade || head.upgrade?.toLowerCase() !== "websocket") {
+    if (!upstream || !this.upgrade || head.upgrade?.toLowerCase() !== "websocket") {
       this.end("pod-closed", BAD_GATEWAY);
       return;
     }
@@ -237,7 +242,7 @@ export class Relay implements UpstreamUser, Held {
   #begin(): void {
     if (this.#over) return;
     const choice = this.#exchange.first();
-    if (choice) this.#send(choice, this.#upgrade);
+    if (choice) this.#send(choice, this.upgrade);
     else this.end("no-healthy-endpoint", noEndpoint(this.#exchange.backend.face));
   }
 
@@ -316,7 +321,7 @@ export class Relay implements UpstreamUser, Held {
   #release(): void {
     this.#held?.remove(this);
     this.#held = undefined;
-    if (this.#upgrade) this.#context.upgrades.open--;
+    if (this.upgrade) this.#context.upgrades.open--;
   }
 }
 
