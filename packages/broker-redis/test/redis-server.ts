@@ -47,8 +47,11 @@ export class RedisServer {
 
   /** One command, on a connection of its own. */
   command(...args: readonly string[]): string {
-    const where = ["-h", "127.0.0.1", "-p", `${this.port}`, "-t", "5"];
-    return execFileSync(findBinary("redis-cli"), [...where, ...args], { encoding: "utf8" }).trim();
+    const where = ["-h", "127.0.0.1", "-p", `${this.port}`];
+    return execFileSync(findBinary("redis-cli"), [...where, ...args], {
+      encoding: "utf8",
+      timeout: 10_000,
+    }).trim();
   }
 
   async kill(): Promise<void> {

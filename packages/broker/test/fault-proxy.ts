@@ -4,7 +4,8 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 export class FaultProxy {
   readonly port: number;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  /** Both ends of each connection, and the one that goes to the target. */
+  readonly #sockets = new Map<Socket, Socket>();
   #targetPort: number;
   /** Bytes go nowhere, and nobody is told. */
   #holding = false;
@@ -42,7 +43,7 @@ export class FaultProxy {
 
   /** Resets every connection there is. */
   cut(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets.keys()) socket.resetAndDestroy();
   }
 
   /** From now on until `accept`: connections are cut as they come. */
@@ -55,9 +56,14 @@ export class FaultProxy {
     this.#refusing = false;
   }
 
-  /** Swallows all bytes of the connections that there are, both ways, without closing them. */
-  blackHole(): void {
-    for (const socket of this.#sockets) {
+  /**
+   * Swallows all bytes of the connections that there are, both ways, without closing them.
+   *
+   * @param port only of the connection that the target sees coming from this port
+   */
+  blackHole(port?: number): void {
+    for (const [socket, upstream] of this.#sockets) {
+      if (port !== undefined && upstream.localPort !== port) continue;
       socket.removeAllListeners("data");
       socket.resume();
     }
@@ -66,12 +72,12 @@ export class FaultProxy {
   /** Reads nothing more until `release`. */
   hold(): void {
     this.#holding = true;
-    for (const socket of this.#sockets) socket.pause();
+    for (const socket of this.#sockets.keys()) socket.pause();
   }
 
   release(): void {
     this.#holding = false;
-    for (const socket of this.#sockets) socket.resume();
+    for (const socket of this.#sockets.keys()) socket.resume();
   }
 
   async close(): Promise<void> {
@@ -87,12 +93,12 @@ export class FaultProxy {
       return;
     }
     const upstream = connect({ port: this.#targetPort, host: "127.0.0.1" });
-    this.#join(client, upstream);
-    this.#join(upstream, client);
+    this.#join(client, upstream, upstream);
+    this.#join(upstream, client, upstream);
   }
 
-  #join(from: Socket, to: Socket): void {
-    this.#sockets.add(from);
+  #join(from: Socket, to: Socket, upstream: Socket): void {
+    this.#sockets.set(from, upstream);
     from.setNoDelay(true);
     from.on("data", (chunk) => {
       this.#chunks++;
