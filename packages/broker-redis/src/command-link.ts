@@ -24,6 +24,11 @@ export class LostAnswer extends Error {
   override readonly name = "LostAnswer";
 }
 
+/** The link was retired before the command was done: it may be asked elsewhere. */
+export class Retired extends Error {
+  override readonly name = "Retired";
+}
+
 export interface LinkHost {
   locate(): Promise<Address>;
   /** There is a connection; commands go once this has resolved. */
@@ -83,7 +88,7 @@ export class CommandLink {
    *   the server answered, `MOVED` included.
    */
   run(command: Command): Promise<Reply> {
-    if (this.#closed) return Promise.reject(new BrokerError("BROKER_CLOSED"));
+    if (this.#closed) return Promise.reject(new Retired("The server was left."));
     if (this.#refusal) return Promise.reject(this.#refusal);
     if (this.#pendingBytes + command.bytes.length > this.#maxPendingBytes)
       return Promise.reject(new BrokerError("BROKER_UNAVAILABLE", "Too many bytes wait for the server."));
@@ -101,6 +106,14 @@ export class CommandLink {
 
   renew(error: Error): void {
     this.#kept.renew(error);
+  }
+
+  /** Ends it since its server has nothing to do with this any more: what may be asked elsewhere is rejected as Retired. */
+  retire(): void {
+    for (const job of [...this.#jobs])
+      if (job.sent && !job.command.repeatable)
+        this.#end(job, () => job.reject(new LostAnswer("The server was left.")));
+    this.close(new Retired("The server was left."));
   }
 
   close(error: Error): void {

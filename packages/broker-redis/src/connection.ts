@@ -58,11 +58,15 @@ export class Connection {
     this.#timer.unref();
   }
 
-  /** @throws Error when it can't be made in `deadAfterMs`; RedisError when the server does not let in. */
+  /**
+   * @param isSentinel it knows neither databases nor data
+   * @throws Error when it can't be made in `deadAfterMs`; RedisError when the server does not let in.
+   */
   static async open(
     address: Address,
     credentials: Credentials,
     settings: ConnectionSettings,
+    isSentinel = false,
   ): Promise<Connection> {
     const socket = credentials.tls
       ? connectTls({ ...address, servername: isName(address.host) ? address.host : "" })
@@ -78,7 +82,7 @@ export class Connection {
         socket.once("close", () => reject(new Error("The server closed the connection.")));
       });
       const connection = new Connection(address, socket, settings);
-      await connection.#enter(credentials);
+      await connection.#enter(credentials, isSentinel);
       return connection;
     } catch (error) {
       socket.destroy();
@@ -141,9 +145,10 @@ export class Connection {
     this.#onClose(error);
   }
 
-  async #enter({ username, password, database }: Credentials): Promise<void> {
+  async #enter({ username, password, database }: Credentials, isSentinel: boolean): Promise<void> {
     if (password !== undefined)
       await this.ask(username === undefined ? ["AUTH", password] : ["AUTH", username, password]);
+    if (isSentinel) return;
     if (database !== 0) await this.ask(["SELECT", database]);
     // A PING is refused by a server that can write no more to its disk; reading is still of use then.
     await this.ask(["ECHO", "holdfast"]);

@@ -1,2 +1,2 @@
-export { connectRedisBroker, REDIS_ABILITIES } from "./connect.ts";
+export { connectRedisBroker, REDIS_ABILITIES, REDIS_CLUSTER_ABILITIES } from "./connect.ts";
 export type { RedisBrokerOptions } from "./options.ts";

@@ -3,7 +3,7 @@ export class Partitions {
   readonly keys: readonly string[];
 
   constructor(prefix: string, count: number) {
-    this.keys = Array.from({ length: count }, (_, n) => `{${prefix}:${n}}`);
+    this.keys = Array.from({ length: count }, (_, n) => partitionKey(prefix, n));
   }
 
   /** The same in every process and version: it says where a channel's log is. */
@@ -13,6 +13,13 @@ export class Partitions {
 
   keyOf(partition: number): string {
     return this.keys[partition] ?? "";
+  }
+
+  /** The keys that a script on these channels uses; see `Script.call`. */
+  keysOf(partition: number, channels: Iterable<string>): string[] {
+    const key = this.keyOf(partition);
+    if (this.keys.length === 1) return [key];
+    return [key, ...[...channels].flatMap((channel) => [`${key}m ${channel}`, `${key}s ${channel}`])];
   }
 
   /** The PUB/SUB channel that tells what happens in a channel. */
@@ -25,6 +32,11 @@ export class Partitions {
     const brace = announcements.indexOf("}");
     return announcements.startsWith("c ", brace + 1) ? announcements.slice(brace + 3) : undefined;
   }
+}
+
+/** What all keys of a partition begin with: a hash tag. */
+export function partitionKey(prefix: string, partition: number): string {
+  return `{${prefix}:${partition}}`;
 }
 
 /** FNV-1a, 32 bits (draft-eastlake-fnv), with a last mix, since its low bits alone are not even. */

@@ -2,6 +2,7 @@ import { BrokerError, type Publication, type Published, type PublishOptions } fr
 import { randomText } from "@holdfast/broker/engine";
 import { LostAnswer } from "./command-link.ts";
 import { PUBLISH, TAG_CHARACTERS } from "./log-scripts.ts";
+import type { Partitions } from "./partitions.ts";
 import { brokerError } from "./redis-error.ts";
 import { ArgumentWriter, type Reply } from "./resp.ts";
 import type { Router } from "./router.ts";
@@ -24,6 +25,7 @@ const ARGUMENTS = 4;
 const EPOCH_CHARACTERS = 12;
 
 interface Waiting {
+  readonly channel: string;
   /** Where its arguments are in those of the call. */
   readonly from: number;
   end: number;
@@ -47,16 +49,16 @@ interface Batch {
  */
 export class Publisher {
   readonly #partition: number;
-  readonly #key: string;
+  readonly #partitions: Partitions;
   readonly #router: Router;
   readonly #settings: PublisherSettings;
   #batch: Batch | undefined;
   #scheduled: NodeJS.Immediate | undefined;
   #pendingBytes = 0;
 
-  constructor(partition: number, key: string, router: Router, settings: PublisherSettings) {
+  constructor(partition: number, partitions: Partitions, router: Router, settings: PublisherSettings) {
     this.#partition = partition;
-    this.#key = key;
+    this.#partitions = partitions;
     this.#router = router;
     this.#settings = settings;
   }
@@ -70,6 +72,7 @@ export class Publisher {
       const from = batch.writer.length;
       write(batch.writer, channel, data, options);
       this.#add(batch, {
+        channel,
         from,
         end: batch.writer.length,
         isKeyed: options.idempotencyKey !== undefined,
@@ -89,7 +92,7 @@ export class Publisher {
     const repeatable = publications.every(({ idempotencyKey }) => idempotencyKey !== undefined);
     const deadline = performance.now() + this.#settings.requestMs;
     try {
-      return await this.#call(writer.take(), publications.length, repeatable, deadline);
+      return await this.#call(writer.take(), publications, repeatable, deadline);
     } catch (error) {
       throw brokerError(error);
     }
@@ -119,7 +122,7 @@ export class Publisher {
     const isKeyed = waiting.every((one) => one.isKeyed);
     const deadline = Math.max(...waiting.map((one) => one.deadline));
     try {
-      const published = await this.#call(args, waiting.length, isKeyed, deadline);
+      const published = await this.#call(args, waiting, isKeyed, deadline);
       for (const [n, one] of waiting.entries()) one.resolve(published[n] as Published);
     } catch (error) {
       for (const one of waiting)
@@ -136,7 +139,15 @@ export class Publisher {
     this.#add(batch, { ...one, from, end: batch.writer.length });
   }
 
-  async #call(args: Buffer, count: number, repeatable: boolean, deadline: number): Promise<Published[]> {
+  async #call(
+    args: Buffer,
+    publications: readonly { readonly channel: string }[],
+    repeatable: boolean,
+    deadline: number,
+  ): Promise<Published[]> {
+    const count = publications.length;
+    const channels = new Set(this.#router.sharded ? publications.map(({ channel }) => channel) : []);
+    const keys = this.#partitions.keysOf(this.#partition, channels);
     const { maxEntries, maxAgeMs, idempotencyMs, forgetChannelAfterMs } = this.#settings;
     const tags = randomText(count * TAG_CHARACTERS);
     const epoch = randomText(EPOCH_CHARACTERS);
@@ -144,7 +155,7 @@ export class Publisher {
     const head = [this.#router.sharded ? 1 : 0, epoch, tags, maxEntries, maxAgeMs, idempotencyMs];
     for (const arg of [...head, forgetChannelAfterMs]) writer.add(arg);
     writer.addEncoded(args);
-    const call = PUBLISH.callEncoded(this.#key, writer.take(), head.length + 1 + count * ARGUMENTS);
+    const call = PUBLISH.callEncoded(keys, writer.take(), head.length + 1 + count * ARGUMENTS);
     this.#pendingBytes += args.length;
     try {
       const reply = await this.#router.run(this.#partition, { ...call, repeatable, deadline });

@@ -78,7 +78,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     this.#router = route(this);
     this.#partitions = new Partitions(settings.prefix, this.#router.partitions);
     this.#publishers = this.#partitions.keys.map(
-      (key, partition) => new Publisher(partition, key, this.#router, settings),
+      (_, partition) => new Publisher(partition, this.#partitions, this.#router, settings),
     );
     this.leases = new RedisLeases({
       router: this.#router,
@@ -172,7 +172,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     const limit = Math.min(query.limit ?? PAGE_ENTRIES, PAGE_ENTRIES);
     const { maxEntries, maxAgeMs, forgetChannelAfterMs, requestMs } = this.#settings;
     const partition = this.#partitions.of(channel);
-    const call = PAGE.call(this.#partitions.keyOf(partition), [
+    const call = PAGE.call(this.#partitions.keysOf(partition, [channel]), [
       randomText(EPOCH_CHARACTERS),
       ...[maxEntries, maxAgeMs, forgetChannelAfterMs],
       channel,
@@ -321,7 +321,8 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     for (const [name, seen] of channels)
       args.push(name, seen?.epoch ?? "", seen?.offset ?? 0, seen?.tag ?? "");
     const deadline = performance.now() + requestMs;
-    const call = HEADS.call(this.#partitions.keyOf(partition), args);
+    const names = channels.map(([name]) => name);
+    const call = HEADS.call(this.#partitions.keysOf(partition, names), args);
     return readHeads(await this.#router.run(partition, { ...call, repeatable: true, deadline }));
   }
 

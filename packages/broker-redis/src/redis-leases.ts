@@ -166,7 +166,7 @@ export class RedisLeases implements LeaseTable {
     this.#sweepIn(SWEEP_MS[1]);
     const deadline = performance.now() + requestMs;
     try {
-      const call = script.call(key, [router.sharded ? 1 : 0, ...args]);
+      const call = script.call([key], [router.sharded ? 1 : 0, ...args]);
       return await router.run(partition, { ...call, repeatable: true, deadline });
     } catch (error) {
       throw brokerError(error);
@@ -191,7 +191,7 @@ export class RedisLeases implements LeaseTable {
     this.#sweep = undefined;
     try {
       const deadline = performance.now() + requestMs;
-      const call = SWEEP.call(key, [router.sharded ? 1 : 0]);
+      const call = SWEEP.call([key], [router.sharded ? 1 : 0]);
       const due = Number(await router.run(partition, { ...call, repeatable: true, deadline }));
       if (due >= 0) next = due;
     } catch {

@@ -11,23 +11,28 @@ export class Script {
     this.#sha = createHash("sha1").update(text).digest("hex");
   }
 
-  /** The call of this script on a partition, by its hash; and with its text, for a server that doesn't know it. */
-  call(partitionKey: string, args: readonly Argument[]): { bytes: Buffer; withScript: () => Buffer } {
+  /**
+   * The call of this script, by its hash; and with its text, for a server that doesn't know it.
+   *
+   * @param keys the partition's, and in a cluster those whose absence would be mistaken for that of what they hold: while a
+   *   slot moves, the server answers TRYAGAIN as long as not all of them are in one place.
+   */
+  call(keys: readonly string[], args: readonly Argument[]): { bytes: Buffer; withScript: () => Buffer } {
     const writer = new ArgumentWriter(256);
     for (const arg of args) writer.add(arg);
-    return this.callEncoded(partitionKey, writer.take(), args.length);
+    return this.callEncoded(keys, writer.take(), args.length);
   }
 
   /** The same with arguments that are encoded already. */
   callEncoded(
-    partitionKey: string,
+    keys: readonly string[],
     args: Buffer,
     count: number,
   ): { bytes: Buffer; withScript: () => Buffer } {
     const encode = (name: string, body: string) => {
       const writer = new ArgumentWriter(body.length + args.length + 256);
-      writer.addEncoded(Buffer.from(`*${count + 4}\r\n`));
-      for (const arg of [name, body, 1, partitionKey]) writer.add(arg);
+      writer.addEncoded(Buffer.from(`*${count + keys.length + 3}\r\n`));
+      for (const arg of [name, body, keys.length, ...keys]) writer.add(arg);
       writer.addEncoded(args);
       return writer.take();
     };

@@ -21,14 +21,19 @@ export class SingleRouter implements Router {
   readonly #subscriber: SubscriberLink;
   readonly #canary: Canary;
   readonly #canaryChannel = `holdfast.canary.${randomText(16)}`;
+  #moves: NodeJS.Timeout | undefined;
   #run: string | undefined;
 
-  /** @param locate where the primary is now */
+  /**
+   * @param locate where the primary is now
+   * @param moves it may be elsewhere while the one that was it can still be reached
+   */
   constructor(
     host: RouterHost,
     locate: () => Promise<Address>,
     credentials: Credentials,
     settings: LinkSettings,
+    moves = false,
   ) {
     this.#host = host;
     this.#locate = locate;
@@ -57,6 +62,10 @@ export class SingleRouter implements Router {
       credentials,
       settings,
     );
+    if (moves) {
+      this.#moves = setInterval(() => void this.#checkPlace(), settings.deadAfterMs);
+      this.#moves.unref();
+    }
     this.#subscriber.follow(0, this.#canaryChannel);
     this.#canary = new Canary(
       {
@@ -64,7 +73,7 @@ export class SingleRouter implements Router {
           const bytes = encodeCommand(["PUBLISH", this.#canaryChannel, ""]);
           return this.#commands.run({ bytes, repeatable: false, deadline });
         },
-        dead: (error) => this.renew(error),
+        dead: (error) => this.#renew(error),
       },
       settings,
     );
@@ -86,24 +95,24 @@ export class SingleRouter implements Router {
     return this.#subscriber.isFollowing(channel);
   }
 
+  close(error: BrokerError): void {
+    this.#canary.close();
+    clearInterval(this.#moves);
+    this.#commands.close(error);
+    this.#subscriber.close();
+  }
+
   /** Makes both connections again, since what one of them says is not what there is. */
-  renew(error: Error): void {
+  #renew(error: Error): void {
     this.#commands.renew(error);
     this.#subscriber.renew(error);
   }
 
-  /** Makes the connections again if the primary is elsewhere by now. */
-  async checkPlace(): Promise<void> {
+  async #checkPlace(): Promise<void> {
     const here = this.#commands.address;
-    const there = await this.#locate();
-    if (here && (here.host !== there.host || here.port !== there.port))
-      this.renew(new Error(`The primary is at ${there.host}:${there.port} now.`));
-  }
-
-  close(error: BrokerError): void {
-    this.#canary.close();
-    this.#commands.close(error);
-    this.#subscriber.close();
+    const there = await this.#locate().catch(() => undefined);
+    if (here && there && (here.host !== there.host || here.port !== there.port))
+      this.#renew(new Error(`The primary is at ${there.host}:${there.port} now.`));
   }
 
   async #up(connection: Connection): Promise<void> {

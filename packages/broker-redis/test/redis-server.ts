@@ -34,7 +34,7 @@ export class RedisServer {
   static async start(...options: readonly string[]): Promise<RedisServer> {
     const folder = await mkdtemp(join(tmpdir(), "holdfast-redis-"));
     for (let tries = 0; tries < TRIES; tries++) {
-      const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
+      const port = randomPort();
       const child = await launch("redis-server", argumentsFor(port, folder, options));
       if (child) return new RedisServer(port, folder, options, child);
     }
@@ -47,7 +47,12 @@ export class RedisServer {
 
   /** One command, on a connection of its own. */
   command(...args: readonly string[]): string {
-    const where = ["-h", "127.0.0.1", "-p", `${this.port}`];
+    return this.commandAt(this.port, ...args);
+  }
+
+  /** The same at another port of this machine. */
+  commandAt(port: number, ...args: readonly string[]): string {
+    const where = ["-h", "127.0.0.1", "-p", `${port}`];
     return execFileSync(findBinary("redis-cli"), [...where, ...args], {
       encoding: "utf8",
       timeout: 10_000,
@@ -92,6 +97,11 @@ export class RedisServer {
   }
 }
 
+/** One that nobody may listen on. */
+export function randomPort(): number {
+  return FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
+}
+
 function argumentsFor(port: number, folder: string, options: readonly string[]): string[] {
   const own = [
     "--port",
@@ -102,6 +112,8 @@ function argumentsFor(port: number, folder: string, options: readonly string[]):
     folder,
     "--save",
     "",
+    "--repl-diskless-sync-delay",
+    "0",
     "--daemonize",
     "no",
   ];

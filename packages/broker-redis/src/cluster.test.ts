@@ -1,0 +1,62 @@
+import type { Broker } from "@holdfast/broker";
+import { afterEach, expect, test, vi } from "vitest";
+import { Followed, numbers, publishSurely } from "../test/followed.ts";
+import { RedisCluster } from "../test/redis-cluster.ts";
+import { slotOf } from "./hash-slot.ts";
+import { connectRedisBroker } from "./mod.ts";
+import { Partitions } from "./partitions.ts";
+
+const QUICK = { minBackOffMs: 10, maxBackOffMs: 200, heartbeatMs: 100, deadAfterMs: 600, requestMs: 10_000 };
+const WAIT = { timeout: 20_000, interval: 20 };
+const CHANNELS = Array.from({ length: 12 }, (_, n) => `room-${n}`);
+
+const brokers: Broker[] = [];
+let cluster: RedisCluster | undefined;
+afterEach(async () => {
+  await Promise.all(brokers.splice(0).map((broker) => broker.close()));
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+function connect(url: string): Broker {
+  const broker = connectRedisBroker(url, QUICK);
+  brokers.push(broker);
+  return broker;
+}
+
+test("a slot that moves to another server takes its channel's subscribers along, and nothing is missing", async () => {
+  cluster = await RedisCluster.start();
+  const [a, b] = [connect(cluster.url), connect(cluster.url)];
+  const seen = await Promise.all(CHANNELS.map((channel) => Followed.on(b, channel)));
+  const publish = async (content: string) => {
+    await Promise.all(CHANNELS.map((channel) => publishSurely(a, channel, content)));
+  };
+  for (const content of numbers(1, 10)) await publish(content);
+  const [channel = ""] = CHANNELS;
+  const partitions = new Partitions("holdfast", 128);
+  const moving = cluster.moveSlot(slotOf(partitions.keyOf(partitions.of(channel))));
+  for (const content of numbers(11, 40)) await publish(content);
+  await moving;
+  for (const content of numbers(41, 50)) await publish(content);
+  for (const one of seen) {
+    await vi.waitFor(() => expect(one.contents).toEqual(numbers(1, 50)), WAIT);
+    expect(one.resets).toEqual([]);
+  }
+}, 60_000);
+
+test("a server that is killed is followed by its replica, and no accepted entry is lost in silence", async () => {
+  cluster = await RedisCluster.start(1);
+  const [a, b] = [connect(cluster.url), connect(cluster.url)];
+  const seen = await Promise.all(CHANNELS.map((channel) => Followed.on(b, channel)));
+  const publish = async (content: string) => {
+    await Promise.all(CHANNELS.map((channel) => publishSurely(a, channel, content)));
+  };
+  for (const content of numbers(1, 10)) await publish(content);
+  await cluster.killPrimary();
+  for (const content of numbers(11, 20)) await publish(content);
+  await publish("end");
+  for (const one of seen) {
+    await vi.waitFor(() => expect(one.contents.at(-1)).toBe("end"), WAIT);
+    expect(new Set(one.contents).size).toBe(one.contents.length);
+    if (one.resets.length === 0) expect(one.contents).toEqual([...numbers(1, 20), "end"]);
+  }
+}, 60_000);

@@ -1,0 +1,80 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { vi } from "vitest";
+import { RedisServer } from "./redis-server.ts";
+
+const WAIT = { timeout: 30_000, interval: 50 };
+
+/** A Redis Cluster of three primaries, on request with a replica each. */
+export class RedisCluster {
+  readonly servers: readonly RedisServer[];
+
+  private constructor(servers: readonly RedisServer[]) {
+    this.servers = servers;
+  }
+
+  static async start(replicas: 0 | 1 = 0): Promise<RedisCluster> {
+    const options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+    const servers = await Promise.all(
+      Array.from({ length: 3 * (1 + replicas) }, () => RedisServer.start(...options)),
+    );
+    const [first] = servers;
+    const places = servers.map(({ port }) => `127.0.0.1:${port}`);
+    const shape = ["--cluster-replicas", `${replicas}`, "--cluster-yes"];
+    first?.command("--cluster", "create", ...places, ...shape);
+    const cluster = new RedisCluster(servers);
+    await vi.waitFor(() => {
+      for (const server of servers)
+        if (!server.command("CLUSTER", "INFO").includes("cluster_state:ok")) throw new Error("not yet");
+    }, WAIT);
+    return cluster;
+  }
+
+  get url(): string {
+    return `redis+cluster://${this.servers.map(({ port }) => `127.0.0.1:${port}`).join()}`;
+  }
+
+  /** Moves a slot from its server to another one, key by key, as `redis-cli --cluster reshard` does. */
+  async moveSlot(slot: number): Promise<void> {
+    const [from, to] = this.#ownersOf(slot);
+    const [fromId, toId] = [from.command("CLUSTER", "MYID"), to.command("CLUSTER", "MYID")];
+    to.command("CLUSTER", "SETSLOT", `${slot}`, "IMPORTING", fromId);
+    from.command("CLUSTER", "SETSLOT", `${slot}`, "MIGRATING", toId);
+    for (;;) {
+      const keys = from
+        .command("CLUSTER", "GETKEYSINSLOT", `${slot}`, "1")
+        .split("\n")
+        .filter((key) => key !== "");
+      if (keys.length === 0) break;
+      from.command("MIGRATE", "127.0.0.1", `${to.port}`, "", "0", "5000", "KEYS", ...keys);
+      await pause(20);
+    }
+    for (const server of [to, from, ...this.servers.filter((one) => one !== to && one !== from)])
+      server.command("CLUSTER", "SETSLOT", `${slot}`, "NODE", toId);
+  }
+
+  /** Kills a primary that has a replica. */
+  async killPrimary(): Promise<void> {
+    const primary = this.servers.find((server) => server.command("ROLE").startsWith("master"));
+    await vi.waitFor(() => {
+      if (primary?.command("WAIT", "1", "500") !== "1") throw new Error("It has no replica yet.");
+    }, WAIT);
+    await primary?.kill();
+  }
+
+  #ownersOf(slot: number): [RedisServer, RedisServer] {
+    const primaries = this.servers.filter((server) => server.command("ROLE").startsWith("master"));
+    const owner = primaries.find((server) => {
+      const [, ranges = ""] = /myself\S* .* connected (.*)/.exec(server.command("CLUSTER", "NODES")) ?? [];
+      return [...ranges.matchAll(/(\d+)(?:-(\d+))?/g)].some(
+        ([, first, last = first]) => Number(first) <= slot && slot <= Number(last),
+      );
+    });
+    const other = primaries.find((server) => server !== owner);
+    if (!owner || !other) throw new Error("The slot is nowhere.");
+    return [owner, other];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.servers.map((server) => server[Symbol.asyncDispose]()));
+  }
+}
