@@ -48,7 +48,12 @@ export function textIngressReport({ err, errStyle }: Pick<TextStreams, "err" | "
     served: ({ addresses, loadBalancers, backendServices, endpoints, kept }) => {
       const rows = addresses.map((address) => [address.loadBalancer, httpUrlOf(address)]);
       for (const line of formatTable(["INGRESS", "ADDRESS"], rows)) err(line);
-      err(`Serving ${loadBalancers} Ingresses, ${backendServices} backend services, ${endpoints} endpoints.`);
+      const counts = [
+        counted(loadBalancers, "Ingress", "Ingresses"),
+        counted(backendServices, "backend service", "backend services"),
+        counted(endpoints, "endpoint", "endpoints"),
+      ];
+      err(`Serving ${counts.join(", ")}.`);
       for (const name of kept) err(errStyle("yellow", `Ingress ${name} is served as it was before.`));
     },
     ready: ({ ms, workers, admin }) => {
@@ -91,4 +96,8 @@ function httpUrlOf(address: OpenAddress): string {
 function describeExit({ pid, code, signal, restartInMs }: WorkerExitedEvent): string {
   const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
   return `worker ${pid ?? ""} ${how}; starts again in ${restartInMs / 1000} s`;
+}
+
+function counted(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
 }

@@ -28,3 +28,8 @@ export function hasBareLineBreak(bytes: Buffer, from = 0, to = bytes.length): bo
   }
   return false;
 }
+
+/** A letter, or the empty line that may come before a request; so TLS on a plain port is told at once. */
+export function mayBeginRequest(byte: number): boolean {
+  return byte === CR || (byte > 0x20 && byte < 0x7f);
+}

@@ -1,6 +1,6 @@
 import type { RefusedEvent } from "../events.ts";
 import { BodyReader } from "../http1/body-reader.ts";
-import { findHeadEnd, HEAD_END_BYTES, hasBareLineBreak } from "../http1/head-end.ts";
+import { findHeadEnd, HEAD_END_BYTES, hasBareLineBreak, mayBeginRequest } from "../http1/head-end.ts";
 import { type RequestHead, readRequestHead } from "../http1/request-head.ts";
 import type { Accepted } from "./accept.ts";
 import type { Timed } from "./clock.ts";
@@ -17,9 +17,11 @@ import {
 } from "./error-page.ts";
 import { type Ends, Exchange } from "./exchange.ts";
 import { openPeer } from "./handle-peer.ts";
+import { noRouteEvent } from "./no-route.ts";
 import type { Peer, PeerHandler } from "./peer.ts";
 import { Relay } from "./relay.ts";
 import type { RelayContext } from "./relay-context.ts";
+import { isWebSocketOffer } from "./web-socket-offer.ts";
 
 /** Bytes of further requests that are kept while one is open; with more of them nothing is read. */
 const MAX_QUEUED_BYTES = 16 * 1024;
@@ -267,7 +269,7 @@ export class ClientConnection implements PeerHandler, Timed {
     if ((whole ? found : end) - at > maxHeaderBytes)
       return this.#refuse("head-too-large", HEAD_TOO_LARGE, end);
     if (!whole) {
-      if (hasBareLineBreak(bytes, at, end) || !mayBegin(bytes[at] as number)) {
+      if (hasBareLineBreak(bytes, at, end) || !mayBeginRequest(bytes[at] as number)) {
         return this.#refuse("malformed-request", BAD_REQUEST, end);
       }
       this.#searched = end - at;
@@ -303,7 +305,7 @@ export class ClientConnection implements PeerHandler, Timed {
     }
     const backend = context.route(head.hostname, head.path);
     if (!backend) {
-      this.#reportNoRoute(head);
+      context.onEvent(noRouteEvent(context.loadBalancer, this.#endsOf(head).client, head));
       this.answer(NOT_FOUND, head);
       return;
     }
@@ -399,22 +401,6 @@ export class ClientConnection implements PeerHandler, Timed {
     onEvent({ type: "refused", loadBalancer, client: this.accepted.client, cause, status });
   }
 
-  #reportNoRoute(head: RequestHead): void {
-    const { onEvent, loadBalancer } = this.#context;
-    onEvent({
-      type: "request",
-      loadBalancer,
-      client: this.#endsOf(head).client,
-      method: head.method,
-      host: head.hostname,
-      path: head.path,
-      outcome: "no-route",
-      status: NOT_FOUND.status,
-      tries: 0,
-      ms: 0,
-    });
-  }
-
   #endsOf(head: RequestHead): Ends {
     if (!this.trusted) return this.#ends;
     const { client, address, secure } = this.accepted;
@@ -426,17 +412,4 @@ export class ClientConnection implements PeerHandler, Timed {
       secure: secure || forwardedProto?.toLowerCase() === "https",
     };
   }
-}
-
-/** GKE's load balancer changes to WebSocket and ignores other offers, which HTTP lets any server do. */
-function isWebSocketOffer(upgrade: string): boolean {
-  return upgrade
-    .toLowerCase()
-    .split(",")
-    .some((protocol) => protocol.trim() === "websocket");
-}
-
-/** A letter, or the empty line that may come before a request; TLS on a plain port is told so at once. */
-function mayBegin(byte: number): boolean {
-  return byte === 0x0d || (byte > 0x20 && byte < 0x7f);
 }
