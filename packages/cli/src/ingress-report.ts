@@ -1,4 +1,5 @@
 import { eventJson, formatEvent, type IngressEvent, type WorkerExitedEvent } from "@holdfast/ingress";
+import { printable, type SyncEvent } from "@holdfast/routing";
 import { type Complaint, formatComplaint } from "./complaint.ts";
 import { urlOf } from "./lab-report.ts";
 import type { TextStreams } from "./lab-text.ts";
@@ -25,6 +26,8 @@ export interface Served {
 /** What `holdfast ingress` tells; once for people and once for programs. */
 export interface IngressReport {
   complaint(complaint: Complaint): void;
+  /** What GKE's controller would say of an object. */
+  synced(event: SyncEvent): void;
   /** Of the health checks; what requests do is in the log. */
   event(event: IngressEvent): void;
   workerExited(event: WorkerExitedEvent): void;
@@ -43,6 +46,9 @@ export interface IngressReport {
 export function textIngressReport({ err, errStyle }: Pick<TextStreams, "err" | "errStyle">): IngressReport {
   return {
     complaint: (complaint) => err(formatComplaint(complaint, errStyle)),
+    synced: ({ object, type, reason, message }) => {
+      if (type === "Warning") err(errStyle("yellow", `${object}: ${type} ${reason}: ${printable(message)}`));
+    },
     event: (event) => err(formatEvent(event)),
     workerExited: (event) => err(errStyle("yellow", describeExit(event))),
     served: ({ addresses, loadBalancers, backendServices, endpoints, kept }) => {
@@ -76,6 +82,7 @@ export function jsonIngressReport(write: (line: string) => void): IngressReport 
   return {
     complaint: ({ severity, ...rest }) =>
       severity === "error" ? tell("error", rest) : tell("finding", { severity, ...rest }),
+    synced: ({ type, ...rest }) => tell("kubernetes-event", { eventType: type, ...rest }),
     event: (event) => write(eventJson(event)),
     workerExited: (event) => tell(event.type, event),
     served: ({ addresses, ...counts }) =>

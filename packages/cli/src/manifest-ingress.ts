@@ -92,8 +92,9 @@ export class ManifestIngress {
     if (read.problems.length > 0) {
       return read.problems.some(({ code }) => code === "PATH_NOT_FOUND") ? EXIT.MISUSE : EXIT.NO;
     }
-    const { model, findings, statuses } = this.#sync.sync(read.objects);
+    const { model, findings, events, statuses } = this.#sync.sync(read.objects);
     for (const finding of findings) report.complaint(finding);
+    for (const event of events) report.synced(event);
     if (model.loadBalancers.length === 0 && !this.#model) {
       if (findings.length === 0) report.complaint(NOTHING_TO_SERVE);
       return EXIT.NO;
