@@ -10,30 +10,32 @@ export type Announcement =
 const SPACE = 0x20;
 const [ENTRY, VOLATILE, EPOCH] = [0x45, 0x56, 0x52];
 
-/** Undefined for what is none. Copies what it keeps. */
-export function readAnnouncement(bytes: Buffer): Announcement | undefined {
-  switch (bytes[0]) {
-    case VOLATILE:
-      return { type: "volatile", data: new Uint8Array(bytes.subarray(2)) };
-    case EPOCH:
-      return { type: "epoch" };
-    case ENTRY:
-      return readEntry(bytes);
-    default:
-      return undefined;
+/** What a message announces; nothing where it is none of these. Copies what it keeps. */
+export function* readAnnouncements(bytes: Buffer): Iterable<Announcement> {
+  if (bytes[0] === VOLATILE) yield { type: "volatile", data: new Uint8Array(bytes.subarray(2)) };
+  if (bytes[0] === EPOCH) yield { type: "epoch" };
+  let at = 0;
+  while (bytes[at] === ENTRY) {
+    const start = startOfData(bytes, at);
+    const [, offset, seq, tag = "", time, epoch = "", length] = bytes
+      .toString("latin1", at, start)
+      .split(" ");
+    at = start + Number(length);
+    if (!(at >= start && at <= bytes.length)) return;
+    const data = new Uint8Array(bytes.subarray(start, at));
+    const entry = { offset: Number(offset), seq: Number(seq), tag, time: Number(time), data };
+    yield { type: "entry", epoch, entry };
   }
 }
 
-function readEntry(bytes: Buffer): Announcement | undefined {
-  let at = 1;
-  for (let n = 0; n < 5; n++) {
+/** After the seven words of an entry's head. */
+function startOfData(bytes: Buffer, from: number): number {
+  let at = from - 1;
+  for (let n = 0; n < 7; n++) {
     at = bytes.indexOf(SPACE, at + 1);
-    if (at < 0) return undefined;
+    if (at < 0) return bytes.length;
   }
-  const [offset, seq, tag = "", time, epoch = ""] = bytes.toString("latin1", 2, at).split(" ");
-  const data = new Uint8Array(bytes.subarray(at + 1));
-  const entry = { offset: Number(offset), seq: Number(seq), tag, time: Number(time), data };
-  return Number.isSafeInteger(entry.offset) ? { type: "entry", epoch, entry } : undefined;
+  return at + 1;
 }
 
 /** The message of `notify`. */

@@ -7,12 +7,12 @@ import { Script } from "./scripts.ts";
  * | key | type | what |
  * |---|---|---|
  * | `P` | string | the last `seq` of the partition |
- * | `Pm CHANNEL` | hash | `e` epoch, `h` head, `g` the head's tag and `t` its time, `f` the first offset that may be seen, `n` and `a` the channel's own retention (entries, ms), `x` when to put off expiry next |
+ * | `Pm CHANNEL` | string | `EPOCH HEAD TAG TIME FIRST NEXT ENTRIES AGE`: the head with its tag (`-`: none) and time, the first offset that may be seen, when to put off expiry next, the channel's own retention (0 0: none) |
  * | `Ps CHANNEL` | stream | the entries: id `OFFSET-SEQ`, one field, whose name is the tag and the time, whose value is the data |
  * | `Pi CHANNEL KEY` | string | `OFFSET EPOCH TAG SEQ` of the entry with this idempotency key |
  *
- * Announcements go to the PUB/SUB channel `Pc CHANNEL`: `E OFFSET SEQ TAG TIME EPOCH DATA`, `V DATA` for a volatile
- * message, `R` when the epoch was made new.
+ * Announcements go to the PUB/SUB channel `Pc CHANNEL`: `E OFFSET SEQ TAG TIME EPOCH BYTES DATA`, several of them without
+ * anything between; `V DATA` for a volatile message; `R` when the epoch was made new.
  */
 const COMMON = `
 local P = KEYS[1]
@@ -26,39 +26,40 @@ end
 
 -- A channel's state; one that is not there yet is made, and left to 'save'.
 local function open(name, epoch, entries, age)
-  local r = redis.call('HMGET', P .. 'm ' .. name, 'e', 'h', 'g', 't', 'f', 'n', 'a', 'x')
-  if r[1] then
-    return {e = r[1], h = tonumber(r[2]), g = r[3], t = tonumber(r[4]), f = tonumber(r[5]),
-      n = tonumber(r[6] or entries), a = tonumber(r[7] or age), x = tonumber(r[8])}
+  local key = P .. 'm ' .. name
+  local packed = redis.call('GET', key)
+  if packed then
+    local e, h, g, t, f, x, n, a = string.match(packed, '^(%S+) (%d+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+    if g == '-' then g = '' end
+    n, a = tonumber(n), tonumber(a)
+    return {key = key, stream = P .. 's ' .. name, e = e, h = tonumber(h), g = g, t = tonumber(t), f = tonumber(f),
+      x = tonumber(x), own = n > 0, n = n > 0 and n or entries, a = n > 0 and a or age}
   end
   redis.call('DEL', P .. 's ' .. name)
-  return {e = epoch, h = 0, g = '', t = 0, f = 1, n = entries, a = age, x = 0, whole = true}
+  return {key = key, stream = P .. 's ' .. name, e = epoch, h = 0, g = '', t = 0, f = 1, n = entries, a = age, x = 0, new = true}
 end
 
-local function save(name, m, forget)
-  local key = P .. 'm ' .. name
-  if m.whole then
-    redis.call('HSET', key, 'e', m.e, 'h', m.h, 'g', m.g, 't', m.t, 'f', m.f)
-    if m.own then redis.call('HSET', key, 'n', m.n, 'a', m.a) end
-  elseif m.dirty then
-    redis.call('HSET', key, 'h', m.h, 'g', m.g, 't', m.t)
+local function save(m, forget)
+  local own = m.own and ' ' .. m.n .. ' ' .. m.a or ' 0 0'
+  local packed = m.e .. ' ' .. m.h .. ' ' .. (m.g == '' and '-' or m.g) .. ' ' .. m.t .. ' ' .. m.f .. ' '
+  if now < m.x then
+    redis.call('SET', m.key, packed .. m.x .. own, 'KEEPTTL')
+    return
   end
-  if now >= m.x or m.own then
-    local slack = math.max(1000, math.floor(m.a / 4))
-    redis.call('HSET', key, 'x', now + math.min(slack, math.floor(forget / 4)))
-    redis.call('PEXPIRE', key, math.max(forget, m.a + slack * 2))
-    redis.call('PEXPIREAT', P .. 's ' .. name, m.t + m.a + slack * 2)
-  end
+  local slack = math.max(1000, math.floor(m.a / 4))
+  local next = now + math.min(slack, math.floor(forget / 4))
+  redis.call('SET', m.key, packed .. next .. own, 'PX', math.max(forget, m.a + slack * 2))
+  redis.call('PEXPIREAT', m.stream, m.t + m.a + slack * 2)
 end
 
 local function timeOf(item) return tonumber(string.sub(item[2][1], TAG + 1)) end
 local function offsetOf(item) return tonumber(string.match(item[1], '^%d+')) end
 
 -- The first offset that retention lets anybody see: times never fall, so it is found by halving.
-local function firstVisible(name, m)
+local function firstVisible(m)
   local first = math.max(m.f, m.h - m.n + 1)
   if first > m.h then return m.h + 1 end
-  local stream = P .. 's ' .. name
+  local stream = m.stream
   local item = redis.call('XRANGE', stream, first .. '-0', '+', 'COUNT', 1)[1]
   if not item then return m.h + 1 end
   first = offsetOf(item)
@@ -74,8 +75,8 @@ local function firstVisible(name, m)
   return high
 end
 
-local function tagAt(name, offset)
-  local item = redis.call('XRANGE', P .. 's ' .. name, offset .. '-0', offset .. '-18446744073709551615')[1]
+local function tagAt(m, offset)
+  local item = redis.call('XRANGE', m.stream, offset .. '-0', offset .. '-18446744073709551615')[1]
   return item and string.sub(item[2][1], 1, TAG)
 end
 `;
@@ -88,7 +89,7 @@ export const TAG_CHARACTERS = 6;
  * long keys are kept and unused channels are remembered (ms); then for each publication channel, data, idempotency key,
  * own retention (`ENTRIES AGE`), the latter two empty where there is none.
  *
- * Answers the seq before the first, then for each publication `OFFSET EPOCH`, or for a duplicate `OFFSET EPOCH TAG SEQ`.
+ * Answers the seq before the first, and a line for each publication: `OFFSET EPOCH`, or for a duplicate `OFFSET EPOCH TAG SEQ`.
  *
  * Metadata are written after all entries and before anything is announced: what can still fail there is the announcing.
  */
@@ -97,14 +98,14 @@ local sharded, epoch, tags = ARGV[1] == '1', ARGV[2], ARGV[3]
 local entries, age, keep, forget = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 local count = (#ARGV - 7) / 4
 local seq = redis.call('INCRBY', P, count) - count
-local metas, out, news = {}, {seq}, {}
+local metas, out = {}, {}
 for i = 1, count do
   local at = 4 + i * 4
   local name, key = ARGV[at], ARGV[at + 2]
   local idem = key ~= '' and P .. 'i ' .. name .. ' ' .. key
   local earlier = idem and redis.call('GET', idem)
   if earlier then
-    out[i + 1] = earlier
+    out[i] = earlier
   else
     local m = metas[name]
     if not m then
@@ -117,29 +118,36 @@ for i = 1, count do
       n, a = tonumber(n), tonumber(a)
       if n ~= m.n or a ~= m.a then
         -- What the old retention has dropped stays dropped under the new one.
-        m.f = firstVisible(name, m)
-        m.n, m.a, m.own, m.whole = n, a, true, true
+        m.f = firstVisible(m)
+        m.n, m.a, m.own, m.x = n, a, true, 0
       end
     end
     local tag = string.sub(tags, i * TAG - TAG + 1, i * TAG)
-    m.h, m.g, m.t, m.dirty = m.h + 1, tag, math.max(m.t, now), true
-    local stream, id = P .. 's ' .. name, m.h .. '-' .. (seq + i)
-    local first = m.h - m.n + 1
-    if m.h % 32 == 0 then first = firstVisible(name, m) end
+    m.h, m.g, m.t = m.h + 1, tag, math.max(m.t, now)
+    local id, data, first = m.h .. '-' .. (seq + i), ARGV[at + 1], m.h - m.n + 1
+    if m.h % 32 == 0 then first = firstVisible(m) end
     if first > 1 and (m.h % 32 == 0 or m.n < 32) then
-      redis.call('XADD', stream, 'MINID', '~', math.min(first, m.h) .. '-0', id, tag .. m.t, ARGV[at + 1])
+      redis.call('XADD', m.stream, 'MINID', '~', math.min(first, m.h) .. '-0', id, tag .. m.t, data)
     else
-      redis.call('XADD', stream, id, tag .. m.t, ARGV[at + 1])
+      redis.call('XADD', m.stream, id, tag .. m.t, data)
     end
     local place = m.h .. ' ' .. m.e
     if idem then redis.call('SET', idem, place .. ' ' .. tag .. ' ' .. (seq + i), 'PX', keep) end
-    out[i + 1] = place
-    news[#news + 1] = {name, 'E ' .. m.h .. ' ' .. (seq + i) .. ' ' .. tag .. ' ' .. m.t .. ' ' .. m.e .. ' ' .. ARGV[at + 1]}
+    out[i] = place
+    local news = m.news
+    if not news then
+      news = {}
+      m.news = news
+    end
+    news[#news + 1] = 'E ' .. m.h .. ' ' .. (seq + i) .. ' ' .. tag .. ' ' .. m.t .. ' ' .. m.e .. ' ' .. #data .. ' '
+    news[#news + 1] = data
   end
 end
-for name, m in pairs(metas) do save(name, m, forget) end
-for _, one in ipairs(news) do announce(sharded, one[1], one[2]) end
-return out
+for _, m in pairs(metas) do save(m, forget) end
+for name, m in pairs(metas) do
+  if m.news then announce(sharded, name, table.concat(m.news)) end
+end
+return {seq, table.concat(out, '\\n')}
 `);
 
 /**
@@ -159,19 +167,16 @@ for at = 5, #ARGV, 4 do
   local name, seen, offset, tag = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
   local m = open(name, epoch, 1, age)
   local another = false
-  if seen == m.e and not m.whole then
+  if seen == m.e and not m.new then
     if offset >= m.h then
       another = offset > m.h or tag ~= m.g
     elseif offset > 0 then
-      local there = tagAt(name, offset)
+      local there = tagAt(m, offset)
       another = there and there ~= tag
     end
   end
-  if another then
-    m.e = epoch
-    redis.call('HSET', P .. 'm ' .. name, 'e', epoch)
-  end
-  save(name, m, forget)
+  if another then m.e = epoch end
+  if another or m.new or now >= m.x then save(m, forget) end
   if another then announce(sharded, name, 'R') end
   out[#out + 1] = m.e
   out[#out + 1] = m.h
@@ -192,8 +197,8 @@ local name, backwards = ARGV[5], ARGV[6] == 'b'
 local at, offset, tag = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 local limit, most = tonumber(ARGV[10]), tonumber(ARGV[11])
 local m = open(name, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
-if m.whole then save(name, m, tonumber(ARGV[4])) end
-local first = firstVisible(name, m)
+if m.new then save(m, tonumber(ARGV[4])) end
+local first = firstVisible(m)
 
 local function refusal()
   if at ~= m.e then return 'epoch' end
@@ -204,7 +209,7 @@ local function refusal()
     return first == 1 and '' or 'trimmed'
   end
   if offset < first then return 'trimmed' end
-  local there = tagAt(name, offset)
+  local there = tagAt(m, offset)
   if not there then return 'trimmed' end
   return there == tag and '' or 'tag'
 end

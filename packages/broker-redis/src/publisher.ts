@@ -175,11 +175,12 @@ function write(writer: ArgumentWriter, channel: string, data: Uint8Array, option
 }
 
 function readPublished(reply: Reply, tags: string, count: number): Published[] {
-  if (!Array.isArray(reply) || reply.length !== count + 1)
+  const [seq, lines] = Array.isArray(reply) ? (reply as readonly Reply[]) : [];
+  const places = String(lines).split("\n");
+  if (places.length !== count)
     throw new BrokerError("BROKER_UNAVAILABLE", "The script gave another answer than it should.");
-  const [seq, ...places] = reply as readonly Reply[];
   return places.map((place, n) => {
-    const [offset, epoch = "", tag, own] = String(place).split(" ");
+    const [offset, epoch = "", tag, own] = place.split(" ");
     const fresh = tags.slice(n * TAG_CHARACTERS, (n + 1) * TAG_CHARACTERS);
     const position = { epoch, offset: Number(offset), tag: tag ?? fresh };
     return tag === undefined

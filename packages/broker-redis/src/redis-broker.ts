@@ -29,7 +29,7 @@ import {
   Status,
   Turns,
 } from "@holdfast/broker/engine";
-import { readAnnouncement, volatileMessage } from "./announcement.ts";
+import { readAnnouncements, volatileMessage } from "./announcement.ts";
 import { FollowedChannel } from "./followed-channel.ts";
 import { HEADS, PAGE, TAG_CHARACTERS } from "./log-scripts.ts";
 import type { RedisSettings } from "./options.ts";
@@ -272,8 +272,8 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
       if (group !== undefined) this.leases.changed(group, message);
       return;
     }
-    const announcement = readAnnouncement(message);
-    if (announcement && followed.take(announcement) === "check") this.#check(followed);
+    for (const announcement of readAnnouncements(message))
+      if (followed.take(announcement) === "check") this.#check(followed);
   }
 
   /** Heads are looked at together with those of other channels that ask for it in this turn of the event loop. */
