@@ -15,7 +15,7 @@ import { KEEP_ALIVE_MS, listenError, type RunningServer, runningServer } from ".
 /**
  * The publish API: appends to channels' logs over HTTP, by docs/protocol.md.
  *
- * @throws ServerError `PORT_IN_USE`, `LISTEN_FAILED`; BrokerError as `openBroker` does
+ * @throws ServerError `PORT_IN_USE`, `LISTEN_FAILED`; BrokerError as `openAnyBroker` does
  */
 export async function startApi(config: ApiConfig): Promise<RunningServer> {
   const log = createLog("api", config);

@@ -1,18 +1,19 @@
-import { type Broker, openBroker, openEmbeddedBroker } from "@holdfast/broker";
+import { type Broker, openEmbeddedBroker } from "@holdfast/broker";
+import { openAnyBroker } from "./broker-engines.ts";
 import type { BrokerClientConfig } from "./config.ts";
 import type { Log } from "./log.ts";
 
 /**
  * The broker that a server is configured to use. A served one need not be there yet.
  *
- * @throws BrokerError as `openBroker` does
+ * @throws BrokerError as `openAnyBroker` does
  */
 export function openConfiguredBroker(config: BrokerClientConfig, log: Log): Broker {
   if (config.broker === undefined) {
     log.warn("HOLDFAST_BROKER is not set: this process has a broker of its own, and is alone with it");
     return openEmbeddedBroker();
   }
-  const broker = openBroker(config.broker);
+  const broker = openAnyBroker(config.broker);
   // The first status only says that the connection is being made.
   let isFirst = true;
   broker.watch((status) => {

@@ -17,7 +17,7 @@ const CLOSE_GRACE_MS = 500;
 /**
  * One node: Socket.IO with the channels of a broker, its health, its metrics, and a page's files.
  *
- * @throws ServerError `PORT_IN_USE`, `LISTEN_FAILED`, `STATIC_MISSING`; BrokerError as `openBroker` does
+ * @throws ServerError `PORT_IN_USE`, `LISTEN_FAILED`, `STATIC_MISSING`; BrokerError as `openAnyBroker` does
  */
 export async function startSocketServer(config: SocketServerConfig): Promise<RunningServer> {
   const log = createLog("server", config);
