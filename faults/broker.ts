@@ -1,23 +1,20 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import {
   type Broker,
   BrokerError,
   type ChannelEvent,
-  connectBroker,
   LeaseOwner,
   type Position,
   type Subscription,
 } from "@holdfast/broker";
 import { type Random, seededRandom } from "@holdfast/broker/testing";
-import { FaultProxy } from "../packages/broker/test/fault-proxy.ts";
+import type { FaultProxy } from "../packages/broker/test/fault-proxy.ts";
+import type { BrokerHost } from "./broker-host.ts";
 import { History } from "./history.ts";
 
 export interface BrokerFaultsOptions {
+  /** What is broken. It keeps what it accepted. */
+  readonly start: () => Promise<BrokerHost>;
   readonly seed: number;
   readonly nodes: number;
   readonly channels: number;
@@ -43,21 +40,18 @@ export interface BrokerFaultsReport {
 
 type FaultName = "kill" | "full" | "cut" | "black-hole" | "slow" | "away";
 
-const TOKEN = "a-token-for-broker-faults";
 const GROUP = "holdfast:faults";
-const QUICK = { minBackOffMs: 5, maxBackOffMs: 50, heartbeatMs: 100, deadAfterMs: 400, requestMs: 2000 };
 
 /**
- * Nodes that share one broker process in its served form, each by a connection of its own, which the seed breaks in
- * turn: the process is killed, its file gets full, a connection is cut, swallows everything, is slow, or can't be made.
+ * Nodes that share one broker process, each by connections of its own, which the seed breaks in turn: the process is
+ * killed, its room gets full, a connection is cut, swallows everything, is slow, or can't be made.
  * Publishers repeat what was not accepted, with the same key; subscribers go from node to node with their position. Every
  * node also holds leases, for less time than a fault may take. Reports what the history checker found.
  */
 export async function brokerFaults(options: BrokerFaultsOptions): Promise<BrokerFaultsReport> {
   const random = seededRandom(options.seed);
   const history = new History();
-  const folder = await mkdtemp(join(tmpdir(), "holdfast-faults-"));
-  const host = await BrokerHost.start(join(folder, "log.db"));
+  const host = await options.start();
   const nodes: Node[] = [];
   try {
     for (let n = 0; n < options.nodes; n++) nodes.push(await Node.open(host, `node-${n + 1}`));
@@ -104,56 +98,6 @@ export async function brokerFaults(options: BrokerFaultsOptions): Promise<Broker
   } finally {
     for (const node of nodes) await node.close();
     await host.end();
-    await rm(folder, { recursive: true });
-  }
-}
-
-/** The broker's process, which can be killed and started again with the same file. */
-class BrokerHost {
-  readonly path: string;
-  port = 0;
-  readonly #proxies: FaultProxy[] = [];
-  #child: ChildProcess | undefined;
-
-  private constructor(path: string) {
-    this.path = path;
-  }
-
-  static async start(path: string): Promise<BrokerHost> {
-    const host = new BrokerHost(path);
-    await host.restart();
-    return host;
-  }
-
-  /** Kills it, if it runs, and starts it again. */
-  async restart(maxFileBytes?: number): Promise<void> {
-    await this.end();
-    const options = JSON.stringify({ path: this.path, token: TOKEN, maxFileBytes });
-    const child = fork(join(import.meta.dirname, "broker-process.ts"), [options], {
-      execArgv: ["--disable-warning=ExperimentalWarning"],
-    });
-    this.#child = child;
-    const ended = once(child, "exit").then(() => {
-      throw new Error("the broker ended before it listened");
-    });
-    const [{ port }] = (await Promise.race([once(child, "message"), ended])) as [{ port: number }];
-    ended.catch(() => undefined);
-    this.port = port;
-    for (const proxy of this.#proxies) proxy.target(port);
-  }
-
-  async proxy(): Promise<FaultProxy> {
-    const proxy = await FaultProxy.open(this.port);
-    this.#proxies.push(proxy);
-    return proxy;
-  }
-
-  async end(): Promise<void> {
-    const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const exit = once(child, "exit");
-    child.kill("SIGKILL");
-    await exit;
   }
 }
 
@@ -164,15 +108,15 @@ class Node {
   readonly proxy: FaultProxy;
   readonly #owner: LeaseOwner;
 
-  private constructor(name: string, proxy: FaultProxy) {
+  private constructor(host: BrokerHost, name: string, proxy: FaultProxy) {
     this.name = name;
     this.proxy = proxy;
-    this.broker = connectBroker(`holdfast://${TOKEN}@127.0.0.1:${proxy.port}`, QUICK);
+    this.broker = host.connect(proxy.port);
     this.#owner = new LeaseOwner(this.broker, { name, ttlMs: 300 });
   }
 
   static async open(host: BrokerHost, name: string): Promise<Node> {
-    const node = new Node(name, await host.proxy());
+    const node = new Node(host, name, await host.proxy());
     await node.#owner.put(GROUP, name, new Uint8Array());
     return node;
   }
@@ -315,11 +259,10 @@ async function breakOnce(
     case "kill":
       return host.restart();
     case "full": {
-      const { size } = await stat(host.path);
       const before = progress.repeated;
-      await host.restart(Math.max(size, 128 * 1024));
+      await host.fill();
       await until(() => progress.done || progress.repeated > before + 3, "publishes to be refused");
-      return host.restart();
+      return host.makeRoom();
     }
     case "cut":
       return proxy.cut();

@@ -4,10 +4,14 @@
 // npm run faults -- broker [--seeds N | --minutes N] [--seed FIRST] [--json]
 // Breaks the served broker and its connections, likewise.
 //
+// npm run faults -- redis [--seeds N | --minutes N] [--seed FIRST] [--json]
+// The same with Redis, and the connections to it.
+//
 // npm run faults -- wire [--inputs N] [--seed FIRST] [--json]
 // Puts damaged HTTP through the ingress' codec and has Node's parser read what it passes on.
 import { parseArgs } from "node:util";
 import { brokerFaults } from "./broker.ts";
+import { RedisHost, ServedHost } from "./broker-host.ts";
 import { survival } from "./survival.ts";
 import { wire } from "./wire.ts";
 
@@ -33,8 +37,8 @@ function whole(name: "seeds" | "minutes" | "seed" | "inputs", fallback: number):
 }
 
 const [scenario = "survival", ...others] = positionals;
-if (others.length > 0 || !["survival", "broker", "wire"].includes(scenario)) {
-  console.error(`The scenarios are survival, broker and wire, not "${positionals.join(" ")}".`);
+if (others.length > 0 || !["survival", "broker", "redis", "wire"].includes(scenario)) {
+  console.error(`The scenarios are survival, broker, redis and wire, not "${positionals.join(" ")}".`);
   process.exit(2);
 }
 if (scenario === "wire") {
@@ -55,7 +59,7 @@ const deadline = Date.now() + whole("minutes", 24 * 60) * 60_000;
 
 for (let index = 0; index < seeds && Date.now() < deadline; index += 1) {
   const started = Date.now();
-  const { report, text, replay } = await (scenario === "broker" ? breakBroker : endServers)(first + index);
+  const { report, text, replay } = await (scenario === "survival" ? endServers : breakBroker)(first + index);
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   const { seed, violations } = report;
   console.log(
@@ -79,10 +83,11 @@ async function endServers(seed: number) {
 }
 
 async function breakBroker(seed: number) {
-  const report = await brokerFaults({ seed, nodes: 3, channels: 4, messages: 1000, faults: 12 });
+  const start = scenario === "redis" ? RedisHost.start : ServedHost.start;
+  const report = await brokerFaults({ start, seed, nodes: 3, channels: 4, messages: 1000, faults: 12 });
   const faults = Object.entries(report.faults).map(([name, count]) => `${count} ${name}`);
   const text =
     `${report.published} published, ${report.delivered} delivered, ${faults.join(", ")}, ` +
     `${report.repeated} repeated, ${report.resumes} resumes, ${report.resets} resets`;
-  return { report, text, replay: "broker" };
+  return { report, text, replay: scenario };
 }
