@@ -9,9 +9,15 @@ it("measures every engine and prints one JSON object", async () => {
   expect(code, stderr).toBe(0);
   const output = JSON.parse(stdout) as { rows: { subject: string; median: number }[]; targets: unknown[] };
   expectReportShape(output);
-  const subjects = ["embedded, memory", "embedded, file", "served, file"];
+  const subjects = [
+    "embedded, memory",
+    "embedded, file",
+    "served, file",
+    "Redis, synced",
+    "Redis, synced each second",
+  ];
   expect([...new Set(output.rows.map(({ subject }) => subject))]).toEqual(subjects);
   expect(output.rows).toHaveLength(subjects.length * 12);
   for (const { median } of output.rows) expect(median).toBeGreaterThan(0);
-  expect(output.targets).toHaveLength(1);
+  expect(output.targets).toHaveLength(2);
 });

@@ -1,21 +1,28 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ensureInstalled } from "../debian-package.ts";
+import { findFreePort } from "../free-port.ts";
 import type { Bench, Measurement, Run } from "../harness.ts";
 import { findRow, type Row, type Target, target } from "../report.ts";
+import type { Measured } from "../subject-process.ts";
 import type { BrokerCalls, Publishing, WorkerCalls } from "./calls.ts";
 
-/** An engine, and where it runs: in the process that uses it, or in one of its own. */
+/** An engine, and where it runs: in the process that uses it, in one of its own, or in Redis with such an append-only file. */
 type Subject =
   | { readonly type: "inside"; readonly url: (folder: string) => string }
-  | { readonly type: "beside"; readonly broker: URL };
+  | { readonly type: "beside"; readonly broker: URL }
+  | { readonly type: "redis"; readonly appendfsync: "always" | "everysec" };
 
 const FILE = "embedded, file";
+const REDIS = "Redis, synced each second";
 
 const SUBJECTS: ReadonlyMap<string, Subject> = new Map<string, Subject>([
   ["embedded, memory", { type: "inside", url: () => "memory:" }],
   [FILE, { type: "inside", url: (folder) => `file:${join(folder, "log.db")}` }],
   ["served, file", { type: "beside", broker: new URL("./subjects/served.ts", import.meta.url) }],
+  ["Redis, synced", { type: "redis", appendfsync: "always" }],
+  [REDIS, { type: "redis", appendfsync: "everysec" }],
 ]);
 const WORKER = new URL("./worker.ts", import.meta.url);
 
@@ -27,8 +34,10 @@ const MODES: ReadonlyMap<string, Omit<Publishing, "entries">> = new Map([
   ["in hundreds, 100 channels", { channels: 100, batch: 100, calls: 10 }],
 ]);
 const DURABLE = "one by one, 100 channels";
+const BATCHED = "in hundreds, 1 channel";
 const WARM_UP = 0.3;
 const LEAST_DURABLE = 30_000;
+const LEAST_BATCHED = 80_000;
 
 /** A broker's log: what do publishing, delivering and going on from a position cost? */
 export const log: Bench = {
@@ -49,20 +58,45 @@ export const log: Bench = {
     back: { summary: "entries that each of them has missed", default: 100, max: 10_000 },
     idle: { summary: "channels on which nothing happens", default: 10_000, max: 1_000_000 },
   },
+  prepare: (subjects, onProgress) => {
+    if (subjects.some((subject) => SUBJECTS.get(subject)?.type === "redis"))
+      ensureInstalled([{ command: "redis-server", name: "redis-server" }], { onProgress });
+  },
   measure,
   targets,
 };
+
+/** The broker's own process, where it has one. */
+async function startBroker(
+  subject: Subject,
+  folder: string,
+  run: Run,
+): Promise<{ readonly url: string; readonly process: Measured | undefined }> {
+  switch (subject.type) {
+    case "inside":
+      return { url: subject.url(folder), process: undefined };
+    case "beside": {
+      const broker = await run.start<BrokerCalls>(subject.broker, "server");
+      return { url: await broker.call("url", null), process: broker };
+    }
+    case "redis": {
+      const port = await findFreePort();
+      const args = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", "{folder}", "--save", ""];
+      args.push("--appendonly", "yes", "--appendfsync", subject.appendfsync);
+      const broker = await run.spawn({ file: "redis-server", args, files: {}, port }, "server");
+      return { url: `redis://127.0.0.1:${port}`, process: broker };
+    }
+  }
+}
 
 async function measure(name: string, run: Run): Promise<readonly Measurement[]> {
   const subject = SUBJECTS.get(name);
   if (!subject) throw new RangeError(`no subject "${name}"`);
   const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
   try {
-    const broker =
-      subject.type === "beside" ? await run.start<BrokerCalls>(subject.broker, "server") : undefined;
+    const { url, process: broker } = await startBroker(subject, folder, run);
     const worker = await run.start<WorkerCalls>(WORKER, broker ? "load" : "server");
-    const url = subject.type === "inside" ? subject.url(folder) : await broker?.call("url", null);
-    await worker.call("open", url ?? "");
+    await worker.call("open", url);
     const measurements: Measurement[] = [];
     const add = (metric: string, unit: string, value: number) => measurements.push({ metric, unit, value });
 
@@ -99,9 +133,18 @@ async function measure(name: string, run: Run): Promise<readonly Measurement[]> 
 
 /** At least so many a second is at most so many microseconds each. */
 function targets(rows: readonly Row[]): readonly Target[] {
-  if (!rows.some(({ subject, metric }) => subject === FILE && metric === perSecond(DURABLE))) return [];
-  const { median } = findRow(rows, FILE, perSecond(DURABLE));
-  return [target(`time per durable publish, ${DURABLE}: ${FILE}`, 1e6 / median, 1e6 / LEAST_DURABLE, "µs")];
+  const held: readonly (readonly [subject: string, mode: string, least: number])[] = [
+    [FILE, DURABLE, LEAST_DURABLE],
+    [REDIS, BATCHED, LEAST_BATCHED],
+  ];
+  return held
+    .filter(([name, mode]) =>
+      rows.some(({ subject, metric }) => subject === name && metric === perSecond(mode)),
+    )
+    .map(([name, mode, least]) => {
+      const { median } = findRow(rows, name, perSecond(mode));
+      return target(`time per durable publish, ${mode}: ${name}`, 1e6 / median, 1e6 / least, "µs");
+    });
 }
 
 function perSecond(mode: string): string {

@@ -1,4 +1,5 @@
 import { type Broker, type Entry, openBroker, type Position } from "@holdfast/broker";
+import { connectRedisBroker } from "@holdfast/broker-redis";
 import { answerHarness } from "../child.ts";
 import { collectGarbage } from "../garbage.ts";
 import { percentile } from "../statistics.ts";
@@ -110,9 +111,10 @@ async function idle({ channels }: { readonly channels: number }): Promise<number
 
 answerHarness<WorkerCalls>({
   open: (url) => {
-    a = openBroker(url);
-    // An embedded broker is one for all of its process; a served one is used by two nodes.
-    b = url.startsWith("holdfast:") ? openBroker(url) : a;
+    const open = url.startsWith("redis:") ? connectRedisBroker : openBroker;
+    a = open(url);
+    // An embedded broker is one for all of its process; another one is used by two nodes.
+    b = /^(holdfast|redis):/.test(url) ? open(url) : a;
     return undefined;
   },
   publish,
