@@ -13,8 +13,8 @@ it("measures every engine and prints one JSON object", async () => {
     "embedded, memory",
     "embedded, file",
     "served, file",
-    "Redis, synced",
-    "Redis, synced each second",
+    "Redis synced at once",
+    "Redis synced each second",
   ];
   expect([...new Set(output.rows.map(({ subject }) => subject))]).toEqual(subjects);
   expect(output.rows).toHaveLength(subjects.length * 12);

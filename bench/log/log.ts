@@ -15,13 +15,13 @@ type Subject =
   | { readonly type: "redis"; readonly appendfsync: "always" | "everysec" };
 
 const FILE = "embedded, file";
-const REDIS = "Redis, synced each second";
+const REDIS = "Redis synced each second";
 
 const SUBJECTS: ReadonlyMap<string, Subject> = new Map<string, Subject>([
   ["embedded, memory", { type: "inside", url: () => "memory:" }],
   [FILE, { type: "inside", url: (folder) => `file:${join(folder, "log.db")}` }],
   ["served, file", { type: "beside", broker: new URL("./subjects/served.ts", import.meta.url) }],
-  ["Redis, synced", { type: "redis", appendfsync: "always" }],
+  ["Redis synced at once", { type: "redis", appendfsync: "always" }],
   [REDIS, { type: "redis", appendfsync: "everysec" }],
 ]);
 const WORKER = new URL("./worker.ts", import.meta.url);

@@ -24,31 +24,36 @@ local function announce(sharded, name, message)
   redis.call(sharded and 'SPUBLISH' or 'PUBLISH', P .. 'c ' .. name, message)
 end
 
--- A channel's state; one that is not there yet is made, and left to 'save'.
+-- A channel's state; one that is not there yet is made, and left to 'save'. Making text of a number is dear in Lua, so
+-- what is text already is kept: hs of h, ts of t, fs of f, xs of x, kept of n and a.
 local function open(name, epoch, entries, age)
   local key = P .. 'm ' .. name
+  local stream = P .. 's ' .. name
   local packed = redis.call('GET', key)
   if packed then
-    local e, h, g, t, f, x, n, a = string.match(packed, '^(%S+) (%d+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
-    if g == '-' then g = '' end
-    n, a = tonumber(n), tonumber(a)
-    return {key = key, stream = P .. 's ' .. name, e = e, h = tonumber(h), g = g, t = tonumber(t), f = tonumber(f),
-      x = tonumber(x), own = n > 0, n = n > 0 and n or entries, a = n > 0 and a or age}
+    local e, hs, g, ts, fs, xs, kept = string.match(packed, '^(%S+) (%d+) (%S+) (%d+) (%d+) (%d+) (.*)$')
+    local m = {key = key, stream = stream, e = e, h = tonumber(hs), hs = hs, g = g == '-' and '' or g, t = tonumber(ts),
+      ts = ts, f = tonumber(fs), fs = fs, x = tonumber(xs), xs = xs, kept = kept, n = entries, a = age}
+    if kept ~= '0 0' then
+      local n, a = string.match(kept, '(%d+) (%d+)')
+      m.n, m.a = tonumber(n), tonumber(a)
+    end
+    return m
   end
-  redis.call('DEL', P .. 's ' .. name)
-  return {key = key, stream = P .. 's ' .. name, e = epoch, h = 0, g = '', t = 0, f = 1, n = entries, a = age, x = 0, new = true}
+  redis.call('DEL', stream)
+  return {key = key, stream = stream, e = epoch, h = 0, hs = '0', g = '', t = 0, ts = '0', f = 1, fs = '1', x = 0, kept = '0 0',
+    n = entries, a = age, new = true}
 end
 
 local function save(m, forget)
-  local own = m.own and ' ' .. m.n .. ' ' .. m.a or ' 0 0'
-  local packed = m.e .. ' ' .. m.h .. ' ' .. (m.g == '' and '-' or m.g) .. ' ' .. m.t .. ' ' .. m.f .. ' '
+  local packed = m.e .. ' ' .. m.hs .. ' ' .. (m.g == '' and '-' or m.g) .. ' ' .. m.ts .. ' ' .. m.fs .. ' '
   if now < m.x then
-    redis.call('SET', m.key, packed .. m.x .. own, 'KEEPTTL')
+    redis.call('SET', m.key, packed .. m.xs .. ' ' .. m.kept, 'KEEPTTL')
     return
   end
   local slack = math.max(1000, math.floor(m.a / 4))
   local next = now + math.min(slack, math.floor(forget / 4))
-  redis.call('SET', m.key, packed .. next .. own, 'PX', math.max(forget, m.a + slack * 2))
+  redis.call('SET', m.key, packed .. next .. ' ' .. m.kept, 'PX', math.max(forget, m.a + slack * 2))
   redis.call('PEXPIREAT', m.stream, m.t + m.a + slack * 2)
 end
 
@@ -98,10 +103,11 @@ local sharded, epoch, tags = ARGV[1] == '1', ARGV[2], ARGV[3]
 local entries, age, keep, forget = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 local count = (#ARGV - 7) / 4
 local seq = redis.call('INCRBY', P, count) - count
-local metas, out = {}, {}
+local metas, out, lengths = {}, {}, {}
+local nows = now .. ''
 for i = 1, count do
   local at = 4 + i * 4
-  local name, key = ARGV[at], ARGV[at + 2]
+  local name, data, key, own = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local idem = key ~= '' and P .. 'i ' .. name .. ' ' .. key
   local earlier = idem and redis.call('GET', idem)
   if earlier then
@@ -110,42 +116,49 @@ for i = 1, count do
     local m = metas[name]
     if not m then
       m = open(name, epoch, entries, age)
+      m.news = {}
       metas[name] = m
     end
-    local own = ARGV[at + 3]
-    if own ~= '' then
+    if own ~= '' and own ~= m.kept then
       local n, a = string.match(own, '(%d+) (%d+)')
       n, a = tonumber(n), tonumber(a)
       if n ~= m.n or a ~= m.a then
         -- What the old retention has dropped stays dropped under the new one.
         m.f = firstVisible(m)
-        m.n, m.a, m.own, m.x = n, a, true, 0
+        m.fs, m.n, m.a, m.kept, m.x = m.f .. '', n, a, own, 0
       end
     end
-    local tag = string.sub(tags, i * TAG - TAG + 1, i * TAG)
-    m.h, m.g, m.t = m.h + 1, tag, math.max(m.t, now)
-    local id, data, first = m.h .. '-' .. (seq + i), ARGV[at + 1], m.h - m.n + 1
-    if m.h % 32 == 0 then first = firstVisible(m) end
-    if first > 1 and (m.h % 32 == 0 or m.n < 32) then
-      redis.call('XADD', m.stream, 'MINID', '~', math.min(first, m.h) .. '-0', id, tag .. m.t, data)
+    if now > m.t then m.t, m.ts = now, nows end
+    m.h = m.h + 1
+    local h, hs = m.h, m.h .. ''
+    local tag, seqs = string.sub(tags, i * TAG - TAG + 1, i * TAG), (seq + i) .. ''
+    m.g, m.hs = tag, hs
+    local trims = h > m.n and m.n < 32
+    if h % 32 == 0 or trims then
+      local first = firstVisible(m)
+      trims = first > 1 and math.min(first, h)
+    end
+    if trims then
+      redis.call('XADD', m.stream, 'MINID', '~', trims .. '-0', hs .. '-' .. seqs, tag .. m.ts, data)
     else
-      redis.call('XADD', m.stream, id, tag .. m.t, data)
+      redis.call('XADD', m.stream, hs .. '-' .. seqs, tag .. m.ts, data)
     end
-    local place = m.h .. ' ' .. m.e
-    if idem then redis.call('SET', idem, place .. ' ' .. tag .. ' ' .. (seq + i), 'PX', keep) end
+    local place = hs .. ' ' .. m.e
+    if idem then redis.call('SET', idem, place .. ' ' .. tag .. ' ' .. seqs, 'PX', keep) end
     out[i] = place
-    local news = m.news
-    if not news then
-      news = {}
-      m.news = news
+    local length = lengths[#data]
+    if not length then
+      length = #data .. ' '
+      lengths[#data] = length
     end
-    news[#news + 1] = 'E ' .. m.h .. ' ' .. (seq + i) .. ' ' .. tag .. ' ' .. m.t .. ' ' .. m.e .. ' ' .. #data .. ' '
+    local news = m.news
+    news[#news + 1] = 'E ' .. hs .. ' ' .. seqs .. ' ' .. tag .. ' ' .. m.ts .. ' ' .. m.e .. ' ' .. length
     news[#news + 1] = data
   end
 end
 for _, m in pairs(metas) do save(m, forget) end
 for name, m in pairs(metas) do
-  if m.news then announce(sharded, name, table.concat(m.news)) end
+  if #m.news > 0 then announce(sharded, name, table.concat(m.news)) end
 end
 return {seq, table.concat(out, '\\n')}
 `);
