@@ -60,7 +60,7 @@ const TABLE = {
   SLOW_CONSUMER: { message: "The other side did not read what it was sent in time.", retryable: true },
   STORE_IN_USE: { message: "The broker's file is held by another process.", retryable: true },
   STORE_UNUSABLE: { message: "The broker's file can't be used.", retryable: false },
-  TOKEN_REFUSED: { message: "The served broker refused the token in its URL.", retryable: false },
+  TOKEN_REFUSED: { message: "The broker refused the token or password in its URL.", retryable: false },
 } as const satisfies Record<string, ErrorRow>;
 
 /** The stable codes of everything that a broker refuses or fails at. */
