@@ -56,7 +56,7 @@ export class RedisCluster {
   async killPrimary(): Promise<void> {
     const primary = this.servers.find((server) => server.command("ROLE").startsWith("master"));
     await vi.waitFor(() => {
-      if (primary?.command("WAIT", "1", "500") !== "1") throw new Error("It has no replica yet.");
+      if (primary?.replicasInStep() !== 1) throw new Error("It has no replica yet.");
     }, WAIT);
     await primary?.kill();
   }

@@ -58,8 +58,7 @@ export class SentinelSystem {
   async synced(replicas: number): Promise<void> {
     const primary = this.#sentinels.length > 0 ? this.primary : this.servers[0];
     await vi.waitFor(() => {
-      const count = primary?.command("WAIT", `${replicas}`, "500");
-      if (Number(count) < replicas) throw new Error("not yet");
+      if ((primary?.replicasInStep() ?? 0) < replicas) throw new Error("not yet");
     }, WAIT);
   }
 

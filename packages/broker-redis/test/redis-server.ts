@@ -59,6 +59,14 @@ export class RedisServer {
     }).trim();
   }
 
+  /** Replicas that have all that this server has. WAIT would speak for the connection that asks, which wrote nothing. */
+  replicasInStep(): number {
+    const info = this.command("INFO", "replication");
+    const reached = /^master_repl_offset:(\d+)/m.exec(info)?.[1];
+    const offsets = info.matchAll(/^slave\d+:.*state=online,offset=(\d+)/gm);
+    return [...offsets].filter(([, offset]) => offset === reached).length;
+  }
+
   async kill(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, "exit");
