@@ -1,6 +1,7 @@
 import type { Calls } from "./calls.ts";
 import { type Command, CommandProcess } from "./command-process.ts";
 import { describeMachine } from "./machine.ts";
+import { OwnFolder } from "./own-folder.ts";
 import { findPinning, type Pinning, type Role } from "./pinning.ts";
 import type { Report, Row, Target } from "./report.ts";
 import { summarise } from "./statistics.ts";
@@ -50,6 +51,8 @@ export interface Run {
   readonly start: <C extends Calls>(module: URL, role: Role) => Promise<SubjectProcess<C>>;
   /** Starts a server that isn't ours, likewise. */
   readonly spawn: (command: Command, role: Role) => Promise<CommandProcess>;
+  /** Makes a folder. It goes with the run, after its processes. */
+  readonly folder: () => string;
 }
 
 export interface Measurement {
@@ -103,6 +106,7 @@ async function measureOnce(
   options: HarnessOptions,
 ): Promise<readonly Measurement[]> {
   const started: { stop(): Promise<void> }[] = [];
+  const folders: OwnFolder[] = [];
   const run: Run = {
     option: (name) => {
       const value = options.values.get(name) ?? bench.options[name]?.default;
@@ -121,6 +125,11 @@ async function measureOnce(
       started.push(process);
       return process;
     },
+    folder: () => {
+      const folder = new OwnFolder();
+      folders.push(folder);
+      return folder.path;
+    },
   };
   try {
     return await bench.measure(subject, run);
@@ -130,5 +139,6 @@ async function measureOnce(
     });
   } finally {
     await Promise.all(started.map((process) => process.stop()));
+    for (const folder of folders) folder.remove();
   }
 }

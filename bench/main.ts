@@ -118,6 +118,10 @@ async function describeBenches(): Promise<string> {
   return `${lines.join("\n")}\n`;
 }
 
+// Ended by a signal's default it would leave its folders behind. What is done at its exit is done at once.
+for (const [signal, number] of Object.entries({ SIGINT: 2, SIGTERM: 15 }))
+  process.once(signal, () => process.exit(128 + number));
+
 main(process.argv.slice(2)).catch((error: unknown) => {
   process.stderr.write(`bench: ${error instanceof Error ? error.message : error}\n`);
   process.exitCode = error instanceof UsageError ? 2 : 1;

@@ -1,6 +1,7 @@
 /** The process that holds the broker, when that is not the one that uses it. */
 export type BrokerCalls = {
-  readonly url: { readonly argument: null; readonly reply: string };
+  /** Serves a log that it keeps in this folder. @returns the URL */
+  readonly serve: { readonly argument: { readonly folder: string }; readonly reply: string };
 };
 
 /** The process that uses it. */

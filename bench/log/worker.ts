@@ -1,9 +1,9 @@
-import { type Broker, type Entry, openBroker, type Position } from "@holdfast/broker";
-import { connectRedisBroker } from "@holdfast/broker-redis";
+import type { Broker, Entry, Position } from "@holdfast/broker";
 import { answerHarness } from "../child.ts";
 import { collectGarbage } from "../garbage.ts";
 import { percentile } from "../statistics.ts";
 import type { Publishing, WorkerCalls } from "./calls.ts";
+import { isEmbedded, openEngine } from "./engine.ts";
 
 const ENTRY = new Uint8Array(128).fill(0x41);
 let a: Broker;
@@ -111,10 +111,8 @@ async function idle({ channels }: { readonly channels: number }): Promise<number
 
 answerHarness<WorkerCalls>({
   open: (url) => {
-    const open = url.startsWith("redis:") ? connectRedisBroker : openBroker;
-    a = open(url);
-    // An embedded broker is one for all of its process; another one is used by two nodes.
-    b = /^(holdfast|redis):/.test(url) ? open(url) : a;
+    a = openEngine(url);
+    b = isEmbedded(url) ? a : openEngine(url);
     return undefined;
   },
   publish,
