@@ -1,260 +1,56 @@
 import { setTimeout as pause } from "node:timers/promises";
-import {
-  type Broker,
-  BrokerError,
-  type ChannelEvent,
-  LeaseOwner,
-  type Position,
-  type Subscription,
-} from "@holdfast/broker";
-import { type Random, seededRandom } from "@holdfast/broker/testing";
-import type { FaultProxy } from "../packages/broker/test/fault-proxy.ts";
+import type { Random } from "@holdfast/broker/testing";
 import type { BrokerHost } from "./broker-host.ts";
-import { History } from "./history.ts";
+import {
+  type Breakable,
+  type EngineFaultsOptions,
+  type EngineFaultsReport,
+  engineFaults,
+  type Node,
+  type Progress,
+  until,
+} from "./engine.ts";
 
-export interface BrokerFaultsOptions {
+export interface BrokerFaultsOptions extends EngineFaultsOptions {
   /** What is broken. It keeps what it accepted. */
   readonly start: () => Promise<BrokerHost>;
-  readonly seed: number;
-  readonly nodes: number;
-  readonly channels: number;
-  readonly messages: number;
-  /** Faults while messages are published. */
-  readonly faults: number;
-}
-
-export interface BrokerFaultsReport {
-  readonly seed: number;
-  readonly published: number;
-  readonly delivered: number;
-  /** How often each fault was done. */
-  readonly faults: Readonly<Record<FaultName, number>>;
-  /** Publishes that were refused or unanswered, and repeated with their key. */
-  readonly repeated: number;
-  /** Times that a subscriber went on from its position, on a node of the seed's choice. */
-  readonly resumes: number;
-  /** Gaps that subscribers were told of. With its file kept, the broker has no reason for one. */
-  readonly resets: number;
-  readonly violations: readonly string[];
 }
 
 type FaultName = "kill" | "full" | "cut" | "black-hole" | "slow" | "away";
 
-const GROUP = "holdfast:faults";
+const FAULTS: readonly FaultName[] = ["kill", "full", "cut", "black-hole", "slow", "away"];
 
 /**
- * Nodes that share one broker process, each by connections of its own, which the seed breaks in turn: the process is
- * killed, its room gets full, a connection is cut, swallows everything, is slow, or can't be made.
- * Publishers repeat what was not accepted, with the same key; subscribers go from node to node with their position. Every
- * node also holds leases, for less time than a fault may take. Reports what the history checker found.
+ * Breaks one broker process, and the connections to it: the process is killed, its room gets full, a connection is cut,
+ * swallows everything, is slow, or can't be made. Leases live for less time than a fault may take.
  */
-export async function brokerFaults(options: BrokerFaultsOptions): Promise<BrokerFaultsReport> {
-  const random = seededRandom(options.seed);
-  const history = new History();
+export async function brokerFaults(options: BrokerFaultsOptions): Promise<EngineFaultsReport<FaultName>> {
   const host = await options.start();
-  const nodes: Node[] = [];
+  const engine: Breakable<FaultName> = {
+    faults: FAULTS,
+    leaseTtlMs: 300,
+    open: async () => {
+      const proxy = await host.proxy();
+      return { broker: host.connect(proxy.port), proxies: [proxy] };
+    },
+    break: (fault, node, random, progress) => breakOnce(fault, host, node, random, progress),
+  };
   try {
-    for (let n = 0; n < options.nodes; n++) nodes.push(await Node.open(host, `node-${n + 1}`));
-    const channels = Array.from({ length: options.channels }, (_, n) => `room-${n + 1}`);
-    const followers = channels.flatMap((channel) =>
-      nodes.map((node, n) => new Follower(`subscriber-${n + 1}`, channel, node, history)),
-    );
-    await Promise.all(followers.map((follower) => follower.subscribed()));
-
-    const progress = { published: 0, repeated: 0, done: false };
-    const publishing = Promise.all(
-      nodes.map((node, n) => publishAll(node, n, channels, options, random, history, progress)),
-    ).finally(() => {
-      progress.done = true;
-    });
-    const breaking = breakInTurn(host, nodes, options, random, progress);
-    const moving = move(followers, nodes, random, progress);
-    const [faults, resumes] = await Promise.all([breaking, moving, publishing]);
-    await until(() => history.complete(), "every subscriber to have everything");
-
-    // An entry that came twice would have come before this one: each channel is delivered in order.
-    const [first] = nodes;
-    if (!first) throw new RangeError("There is no node.");
-    for (const channel of channels) await publish(first, channel, `${channel}-last`, history, progress);
-    await until(() => history.complete(), "the last message of each channel");
-    const held = nodes.map(({ name }) => name);
-    await until(
-      async () => (await first.broker.leases.list(GROUP)).map(({ key }) => key).join() === held.join(),
-      "every node to have its lease back",
-    );
-    return {
-      seed: options.seed,
-      published: history.acceptedCount(),
-      delivered: history.deliveredCount(),
-      faults,
-      repeated: progress.repeated,
-      resumes,
-      resets: followers.reduce((sum, { resets }) => sum + resets, 0),
-      violations: history.violations(),
-    };
-  } catch (error) {
-    const details = [`seed ${options.seed}`, ...history.violations().slice(0, 20)];
-    throw new Error(`${(error as Error).message}\n${details.join("\n")}`, { cause: error });
+    return await engineFaults(engine, options);
   } finally {
-    for (const node of nodes) await node.close();
     await host.end();
   }
-}
-
-/** A socket server as far as the broker sees it. */
-class Node {
-  readonly name: string;
-  readonly broker: Broker;
-  readonly proxy: FaultProxy;
-  readonly #owner: LeaseOwner;
-
-  private constructor(host: BrokerHost, name: string, proxy: FaultProxy) {
-    this.name = name;
-    this.proxy = proxy;
-    this.broker = host.connect(proxy.port);
-    this.#owner = new LeaseOwner(this.broker, { name, ttlMs: 300 });
-  }
-
-  static async open(host: BrokerHost, name: string): Promise<Node> {
-    const node = new Node(host, name, await host.proxy());
-    await node.#owner.put(GROUP, name, new Uint8Array());
-    return node;
-  }
-
-  async close(): Promise<void> {
-    await this.broker.close();
-    await this.#owner.close();
-    await this.proxy.close();
-  }
-}
-
-/** One subscriber of a channel, which may go on from its position on another node. */
-class Follower {
-  resets = 0;
-  readonly #name: string;
-  readonly #channel: string;
-  readonly #history: History;
-  #position: Position | undefined;
-  #subscription: Promise<Subscription>;
-
-  constructor(name: string, channel: string, node: Node, history: History) {
-    this.#name = name;
-    this.#channel = channel;
-    this.#history = history;
-    history.subscribed(name, channel);
-    this.#subscription = this.#join(node);
-  }
-
-  async subscribed(): Promise<void> {
-    await this.#subscription;
-  }
-
-  async moveTo(node: Node): Promise<void> {
-    await (await this.#subscription).close();
-    this.#subscription = this.#join(node);
-    await this.#subscription;
-  }
-
-  async #join(node: Node): Promise<Subscription> {
-    for (;;) {
-      try {
-        const options = this.#position ? { since: this.#position } : {};
-        return await node.broker.subscribe(this.#channel, (event) => this.#take(event), options);
-      } catch (error) {
-        if (!(error instanceof BrokerError) || !error.retryable) throw error;
-      }
-    }
-  }
-
-  #take(event: ChannelEvent): void {
-    if (event.type === "subscribed") this.#position = event.position;
-    else if (event.type === "entry") {
-      const { offset, tag, data } = event.entry;
-      this.#position = { epoch: this.#position?.epoch ?? "", offset, tag };
-      this.#history.delivered(this.#name, this.#channel, {
-        offset,
-        id: new TextDecoder().decode(data).trim(),
-      });
-    } else if (event.type === "reset") {
-      this.#position = event.head;
-      this.resets++;
-    }
-  }
-}
-
-interface Progress {
-  published: number;
-  repeated: number;
-  done: boolean;
-}
-
-async function publishAll(
-  node: Node,
-  index: number,
-  channels: readonly string[],
-  { messages, nodes }: BrokerFaultsOptions,
-  random: Random,
-  history: History,
-  progress: Progress,
-): Promise<void> {
-  for (let n = index; n < messages; n += nodes) {
-    await publish(node, random.pick(channels), `message-${n}`, history, progress);
-    progress.published++;
-    // A pace at which the faults fall between messages.
-    if (random.below(3) === 0) await pause(random.below(8));
-  }
-}
-
-async function publish(
-  node: Node,
-  channel: string,
-  id: string,
-  history: History,
-  progress: Progress,
-): Promise<void> {
-  const data = new TextEncoder().encode(id.padEnd(400));
-  for (;;) {
-    try {
-      const { position } = await node.broker.publish(channel, data, { idempotencyKey: id });
-      history.accepted(channel, position.offset, id);
-      return;
-    } catch (error) {
-      if (!(error instanceof BrokerError) || !error.retryable) throw error;
-      progress.repeated++;
-      await pause(5);
-    }
-  }
-}
-
-async function breakInTurn(
-  host: BrokerHost,
-  nodes: readonly Node[],
-  options: BrokerFaultsOptions,
-  random: Random,
-  progress: Progress,
-): Promise<Record<FaultName, number>> {
-  const done: Record<FaultName, number> = { kill: 0, full: 0, cut: 0, "black-hole": 0, slow: 0, away: 0 };
-  const names = Object.keys(done) as FaultName[];
-  // Each at least once, if there are enough of them; then by lot.
-  const order = Array.from({ length: options.faults }, (_, n) => names[n] ?? random.pick(names));
-  order.sort(() => random.next() - 0.5);
-  const every = options.messages / (options.faults + 1);
-  for (const [turn, fault] of order.entries()) {
-    await until(() => progress.done || progress.published >= (turn + 0.5) * every, "the next fault's time");
-    if (progress.done) break;
-    await breakOnce(fault, host, random.pick(nodes), random, progress);
-    done[fault]++;
-  }
-  return done;
 }
 
 async function breakOnce(
   fault: FaultName,
   host: BrokerHost,
-  { proxy }: Node,
+  { proxies }: Node,
   random: Random,
   progress: Progress,
 ): Promise<void> {
+  const [proxy] = proxies;
+  if (!proxy) throw new RangeError("A node has a proxy.");
   switch (fault) {
     case "kill":
       return host.restart();
@@ -276,29 +72,5 @@ async function breakOnce(
       proxy.refuse();
       await pause(random.below(500));
       return proxy.accept();
-  }
-}
-
-/** Subscribers go from node to node as long as messages are published. @returns how often. */
-async function move(
-  followers: readonly Follower[],
-  nodes: readonly Node[],
-  random: Random,
-  progress: Progress,
-): Promise<number> {
-  let moves = 0;
-  while (!progress.done) {
-    await random.pick(followers).moveTo(random.pick(nodes));
-    moves++;
-    await pause(10 + random.below(20));
-  }
-  return moves;
-}
-
-async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`waited a minute for ${what}`);
-    await pause(10);
   }
 }

@@ -7,11 +7,15 @@
 // npm run faults -- redis [--seeds N | --minutes N] [--seed FIRST] [--json]
 // The same with Redis, and the connections to it.
 //
+// npm run faults -- nats|nats-cluster [--seeds N | --minutes N] [--seed FIRST] [--json]
+// Breaks one NATS server, or three, and the nodes' connections, likewise.
+//
 // npm run faults -- wire [--inputs N] [--seed FIRST] [--json]
 // Puts damaged HTTP through the ingress' codec and has Node's parser read what it passes on.
 import { parseArgs } from "node:util";
 import { brokerFaults } from "./broker.ts";
 import { RedisHost, ServedHost } from "./broker-host.ts";
+import { natsClusterFaults, natsFaults } from "./nats.ts";
 import { survival } from "./survival.ts";
 import { wire } from "./wire.ts";
 
@@ -37,8 +41,9 @@ function whole(name: "seeds" | "minutes" | "seed" | "inputs", fallback: number):
 }
 
 const [scenario = "survival", ...others] = positionals;
-if (others.length > 0 || !["survival", "broker", "redis", "wire"].includes(scenario)) {
-  console.error(`The scenarios are survival, broker, redis and wire, not "${positionals.join(" ")}".`);
+const scenarios = ["survival", "broker", "redis", "nats", "nats-cluster", "wire"];
+if (others.length > 0 || !scenarios.includes(scenario)) {
+  console.error(`The scenarios are ${scenarios.join(", ")}, not "${positionals.join(" ")}".`);
   process.exit(2);
 }
 if (scenario === "wire") {
@@ -83,8 +88,12 @@ async function endServers(seed: number) {
 }
 
 async function breakBroker(seed: number) {
-  const start = scenario === "redis" ? RedisHost.start : ServedHost.start;
-  const report = await brokerFaults({ start, seed, nodes: 3, channels: 4, messages: 1000, faults: 12 });
+  const options = { seed, nodes: 3, channels: 4, messages: 1000, faults: 12 };
+  const report = await (scenario === "nats"
+    ? natsFaults(options)
+    : scenario === "nats-cluster"
+      ? natsClusterFaults(options)
+      : brokerFaults({ start: scenario === "redis" ? RedisHost.start : ServedHost.start, ...options }));
   const faults = Object.entries(report.faults).map(([name, count]) => `${count} ${name}`);
   const text =
     `${report.published} published, ${report.delivered} delivered, ${faults.join(", ")}, ` +

@@ -13,7 +13,7 @@ export function openConfiguredBroker(config: BrokerClientConfig, log: Log): Brok
     log.warn("HOLDFAST_BROKER is not set: this process has a broker of its own, and is alone with it");
     return openEmbeddedBroker();
   }
-  const broker = openAnyBroker(config.broker);
+  const broker = openAnyBroker(config.broker, log);
   // The first status only says that the connection is being made.
   let isFirst = true;
   broker.watch((status) => {

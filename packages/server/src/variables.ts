@@ -71,7 +71,7 @@ export const VARIABLES = {
     schema: z.string(),
     roles: CLIENTS,
     about:
-      "The broker: `holdfast://HOST:PORT`, `redis://[USER:PASSWORD@]HOST:PORT` (also `redis+sentinel://HOST:PORT,…/PRIMARY`, `redis+cluster://HOST:PORT,…`, and `rediss` for TLS), `file:PATH` or `memory:`. Without it the process has one of its own, in memory, and is alone with it.",
+      "The broker: `holdfast://HOST:PORT`, `redis://[USER:PASSWORD@]HOST:PORT` (also `redis+sentinel://HOST:PORT,…/PRIMARY`, `redis+cluster://HOST:PORT,…`, and `rediss` for TLS), `nats://[USER:PASSWORD@]HOST:PORT,…?partitions=4&replicas=1&prefix=holdfast&storage=file` (`tls+nats` for TLS), `file:PATH` or `memory:`. Without it the process has one of its own, in memory, and is alone with it.",
   },
   HOLDFAST_BROKER_TOKEN: {
     schema: z

@@ -1,0 +1,204 @@
+import { cp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Broker, Position } from "@holdfast/broker";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { available, bytes, logOf, record, textOf, WAIT } from "../../broker/test/feed.ts";
+import { NatsServer } from "../test/nats-server.ts";
+import { type NatsBrokerEvent, type NatsBrokerOptions, openNatsBroker } from "./mod.ts";
+
+const QUICK = { heartbeatMs: 100, tryMs: 500, requestMs: 5000, backOffMs: 20, auditMs: 50, partitions: 2 };
+
+describe("on a server that breaks", () => {
+  let server: NatsServer;
+  let events: NatsBrokerEvent[];
+  const open: Broker[] = [];
+
+  beforeEach(async () => {
+    events = [];
+    server = await NatsServer.start();
+  });
+
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((broker) => broker.close()));
+    await server.close();
+  });
+
+  function node(options: NatsBrokerOptions = {}): Broker {
+    const broker = openNatsBroker(server.url, {
+      ...QUICK,
+      onEvent: (event) => events.push(event),
+      ...options,
+    });
+    open.push(broker);
+    return broker;
+  }
+
+  async function manage<T>(work: (streams: Awaited<ReturnType<typeof jetstreamManager>>) => Promise<T>) {
+    const nats = await connect({ servers: server.url });
+    try {
+      return await work(await jetstreamManager(nats));
+    } finally {
+      await nats.close();
+    }
+  }
+
+  test("keeps logs, epochs, keys and leases when the server is killed, and misses nothing", async () => {
+    const [a, b] = [node(), node()];
+    const seen = record();
+    await b.subscribe("room", seen.listener);
+    const first = await a.publish("room", bytes("1"), { idempotencyKey: "key" });
+    const when = { type: "own", version: 0 } as const;
+    const lease = { owner: "me", ttlMs: 60_000, group: "g", key: "k", value: bytes("x"), lingerMs: 0, when };
+    await a.leases.put(lease);
+    await server.restart();
+    expect(await b.publish("room", bytes("again"), { idempotencyKey: "key" })).toEqual({
+      ...first,
+      duplicate: true,
+    });
+    const next = await b.publish("room", bytes("2"));
+    expect(next.position).toMatchObject({ epoch: first.position.epoch, offset: 2 });
+    await vi.waitFor(() => expect(seen.texts()).toEqual(["1", "2"]), WAIT);
+    expect(seen.resets()).toEqual([]);
+    expect((await b.leases.list("g")).map(({ owner }) => owner)).toEqual(["me"]);
+  });
+
+  test("tells subscribers that the log was lost, with another epoch", async () => {
+    const a = node();
+    const seen = record();
+    await a.subscribe("room", seen.listener);
+    const { position } = await a.publish("room", bytes("1"));
+    await vi.waitFor(() => expect(seen.texts()).toEqual(["1"]), WAIT);
+    await server.kill();
+    await rm(server.folder, { recursive: true });
+    await server.restart();
+    await vi.waitFor(() => expect(seen.resets()).toEqual(["epoch"]), WAIT);
+    const next = await a.publish("room", bytes("new"));
+    expect(next.position.epoch).not.toBe(position.epoch);
+    await vi.waitFor(() => expect(seen.texts()).toEqual(["1", "new"]), WAIT);
+    const late = record();
+    await a.subscribe("room", late.listener, { since: position });
+    expect(late.resets()).toEqual(["epoch"]);
+  });
+
+  test("tells subscribers that the log was rolled back, whatever was written since", async () => {
+    const a = node();
+    await a.publish("room", bytes("1"));
+    await a.publish("still", bytes("1"));
+    await server.kill("SIGTERM");
+    await cp(server.folder, `${server.folder}-old`, { recursive: true });
+    await server.restart();
+    const [seen, still] = [record(), record()];
+    await available(a);
+    await a.subscribe("room", seen.listener);
+    await a.subscribe("still", still.listener);
+    const lost = await a.publish("room", bytes("2"));
+    await a.publish("room", bytes("3"));
+    await vi.waitFor(() => expect(seen.texts()).toEqual(["2", "3"]), WAIT);
+    await a.close();
+    await server.kill();
+    await rm(server.folder, { recursive: true });
+    await cp(`${server.folder}-old`, server.folder, { recursive: true });
+    await rm(`${server.folder}-old`, { recursive: true });
+    await server.restart();
+    const b = node();
+    const ahead = record();
+    await b.subscribe("room", ahead.listener, { since: lost.position });
+    expect(ahead.resets()).toEqual(["ahead"]);
+    await b.publish("room", bytes("another 2"));
+    const other = record();
+    await b.subscribe("room", other.listener, { since: lost.position });
+    expect(other.resets()).toEqual(["tag"]);
+    expect((await logOf(b, "room")).map(textOf)).toEqual(["1", "another 2"]);
+  });
+
+  test("finds what was stored and not told of, although nothing comes after it", async () => {
+    const users = `{user: "deaf", password: "x", permissions: {subscribe: {deny: "holdfast.live.>"}}}, {user: "all", password: "x"}`;
+    const config = join(server.folder, "users.conf");
+    await writeFile(config, `authorization {users: [${users}]}`);
+    const guarded = await NatsServer.start(["-c", config]);
+    try {
+      const [a, b] = ["all", "deaf"].map((user) => {
+        const url = guarded.url.replace("//", `//${user}:x@`);
+        const broker = openNatsBroker(url, { ...QUICK, onEvent: (event) => events.push(event) });
+        open.push(broker);
+        return broker;
+      }) as [Broker, Broker];
+      const seen = record();
+      await b.subscribe("room", seen.listener);
+      await a.publish("room", bytes("1"));
+      await a.publish("room", bytes("2"));
+      await vi.waitFor(() => expect(seen.texts()).toEqual(["1", "2"]), WAIT);
+      expect(events).toContainEqual({ type: "repaired", channel: "room" });
+      expect(seen.resets()).toEqual([]);
+    } finally {
+      await guarded.close();
+    }
+  });
+
+  test("has a stream made again that was deleted while it was in use", async () => {
+    const a = node();
+    const seen = record();
+    await a.subscribe("room", seen.listener);
+    await a.publish("room", bytes("1"));
+    await manage(async ({ streams }) => {
+      for (const partition of [0, 1]) await streams.delete(`holdfast-log-${partition}`);
+    });
+    await a.publish("room", bytes("2"));
+    await vi.waitFor(() => expect(seen.texts()).toEqual(["1", "2"]), WAIT);
+    expect(seen.resets()).toEqual(["epoch"]);
+  });
+
+  test("refuses positions whose entries were deleted, and shows what is left", async () => {
+    const a = node();
+    const at = [];
+    for (let n = 1; n <= 20; n++) at.push((await a.publish("room", bytes(`${n}`))).position);
+    await manage(async ({ streams }) => {
+      for (const partition of [0, 1])
+        await streams.purge(`holdfast-log-${partition}`, {
+          filter: `holdfast.log.${partition}.room`,
+          keep: 5,
+        });
+    });
+    const refused = { type: "unrecoverable", reason: "trimmed" };
+    for (const offset of [1, 10, 15])
+      expect(await a.history("room", { since: at[offset - 1] as Position })).toMatchObject(refused);
+    expect(await a.history("room", { since: { ...(at[0] as Position), offset: 0, tag: "" } })).toMatchObject(
+      refused,
+    );
+    const since = at[15] as Position;
+    const history = await a.history("room", { since });
+    expect(history.type === "page" && history.entries.map(textOf)).toEqual(["17", "18", "19", "20"]);
+    expect((await logOf(a, "room")).map(textOf)).toEqual(["16", "17", "18", "19", "20"]);
+    const back = await a.history("room", { backwards: true });
+    expect(back.type === "page" && back.entries.map(textOf)).toEqual(["20", "19", "18", "17", "16"]);
+    expect(await a.history("room", { since: { ...since, tag: "AAAA1" } })).toMatchObject({ reason: "tag" });
+  });
+
+  test("refuses to work on streams that were made for another number of partitions", async () => {
+    await available(node());
+    const other = node({ partitions: 3, requestMs: 300 });
+    await expect(other.publish("room", bytes("1"))).rejects.toMatchObject({
+      code: "BROKER_UNAVAILABLE",
+      message: expect.stringContaining("partition 1 of 2"),
+    });
+  });
+
+  test("says what the server keeps, and how safely", async () => {
+    await available(node());
+    expect(events[0]).toMatchObject({ type: "connected", storage: "file", replicas: 1 });
+    expect(events[0]?.type === "connected" && events[0].durability).toMatch(/sync_interval/);
+  });
+
+  test("refuses with BROKER_FULL when a stream has no room, and takes entries again when there is some", async () => {
+    const a = node({ maxStreamBytes: 100_000, partitions: 1 });
+    const large = new Uint8Array(40_000);
+    await a.publish("room", large);
+    await a.publish("room", large);
+    await expect(a.publish("room", large)).rejects.toMatchObject({ code: "BROKER_FULL", retryable: true });
+    await manage(({ streams }) => streams.update("holdfast-log-0", { max_bytes: 1_000_000 }));
+    const { position } = await a.publish("room", large);
+    expect(position.offset).toBe(3);
+  });
+});

@@ -1,0 +1,182 @@
+import { randomUUID } from "node:crypto";
+import { BrokerError } from "@holdfast/broker";
+import { randomText } from "@holdfast/broker/engine";
+import { AckPolicy, DeliverPolicy, type MsgRequest } from "@nats-io/jetstream";
+import type { Connection } from "./connection.ts";
+import { isConflict } from "./failures.ts";
+import { decodeRecord, encodeRecord, type Record, type StoredRecord } from "./record.ts";
+import type { ServerClock } from "./server-clock.ts";
+import { type Subjects, successorId } from "./subjects.ts";
+
+const EPOCH_CHARACTERS = 12;
+const ID_CHARACTERS = 8;
+/** Records that are asked for at once when many are read. */
+const RECORDS_AT_ONCE = 256;
+/** A consumer that its node forgot is gone after this long. */
+const CONSUMER_MS = 10_000;
+const MS = 1_000_000;
+
+/** What was appended, or which record is there in its stead. */
+export interface Appended {
+  readonly seq: number;
+  readonly duplicate: boolean;
+}
+
+/** The channels' records in their streams: single steps, each of which asks the stream's leader. */
+export class Log {
+  readonly #connection: Connection;
+  readonly #subjects: Subjects;
+  readonly #clock: ServerClock;
+
+  constructor(connection: Connection, subjects: Subjects, clock: ServerClock) {
+    this.#connection = connection;
+    this.#subjects = subjects;
+    this.#clock = clock;
+  }
+
+  newId(): string {
+    return randomText(ID_CHARACTERS);
+  }
+
+  /** A channel's newest record. A channel that has none is begun, with an epoch of its own and no entry. */
+  async open(channel: string, deadline: number): Promise<StoredRecord> {
+    const last = await this.last(channel, deadline);
+    if (last) return last;
+    const first = this.first();
+    await this.#connection.call(deadline, async ({ stream }) => {
+      // Who loses the race finds the winner's record below; a lost answer is no matter, either.
+      await stream
+        .publish(this.#subjects.log(channel), encodeRecord(first), {
+          expect: { lastSubjectSequence: 0 },
+          msgID: successorId(this.#subjects.log(channel), 0),
+        })
+        .catch((error) => {
+          if (!isConflict(error)) throw error;
+        });
+    });
+    const made = await this.last(channel, deadline);
+    if (!made) throw new BrokerError("BROKER_UNAVAILABLE", "The channel could not be made.");
+    return made;
+  }
+
+  /** What a log begins with. */
+  first(): Record {
+    return {
+      id: this.newId(),
+      epoch: randomText(EPOCH_CHARACTERS),
+      offset: 1,
+      before: "",
+      previous: 0,
+      time: this.#clock.now(),
+      first: 1,
+      retention: undefined,
+      bytes: 0,
+      milestones: [],
+      claims: [],
+      entries: [],
+    };
+  }
+
+  last(channel: string, deadline: number): Promise<StoredRecord | undefined> {
+    return this.#get(channel, { last_by_subj: this.#subjects.log(channel) }, deadline);
+  }
+
+  /** The record at this place of the stream, if it is one of this channel. */
+  at(channel: string, seq: number, deadline: number): Promise<StoredRecord | undefined> {
+    return this.#get(channel, { seq }, deadline);
+  }
+
+  /** A channel's first record at this place of the stream or after it. */
+  next(channel: string, seq: number, deadline: number): Promise<StoredRecord | undefined> {
+    // The client's type doesn't know that the leader, too, takes both (nats-server, JSApiMsgGetRequest).
+    const query: MsgRequest & { readonly next_by_subj: string } = {
+      seq,
+      next_by_subj: this.#subjects.log(channel),
+    };
+    return this.#get(channel, query, deadline);
+  }
+
+  /**
+   * Appends a record if the channel's newest one is still the one at `expected`. Tries once.
+   *
+   * @throws what NATS says; `isConflict` tells when another was newer
+   */
+  append(channel: string, bytes: Uint8Array, expected: number, deadline: number): Promise<Appended> {
+    const subject = this.#subjects.log(channel);
+    return this.#connection.once(deadline, async ({ stream }) => {
+      const { seq, duplicate } = await stream.publish(subject, bytes, {
+        expect: { lastSubjectSequence: expected },
+        msgID: successorId(subject, expected),
+      });
+      return { seq, duplicate };
+    });
+  }
+
+  /**
+   * Reads a channel's records from one place of the stream to another, both included, as long as `take` wants more. Needs a
+   * few round trips, however many they are.
+   */
+  range(
+    channel: string,
+    from: number,
+    to: number,
+    deadline: number,
+    take: (record: StoredRecord) => boolean,
+  ): Promise<void> {
+    let next = from;
+    return this.#connection.call(deadline, async ({ stream, manager }) => {
+      const name = this.#subjects.streamOf(channel);
+      const info = await manager.consumers.add(name, {
+        name: `page-${randomUUID()}`,
+        ack_policy: AckPolicy.None,
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: next,
+        filter_subject: this.#subjects.log(channel),
+        inactive_threshold: CONSUMER_MS * MS,
+        mem_storage: true,
+        num_replicas: 1,
+      });
+      try {
+        const consumer = stream.consumers.getConsumerFromInfo(info);
+        while (next <= to) {
+          const expires = Math.max(1000, Math.min(deadline - performance.now(), 5000));
+          const messages = await consumer.fetch({ max_messages: RECORDS_AT_ONCE, expires });
+          const before = next;
+          for await (const message of messages) {
+            const record = decode(message.data, message.seq);
+            next = message.seq + 1;
+            if (message.seq > to || !take(record)) return;
+            if (message.seq === to) return;
+          }
+          if (next === before) throw new Error("the records did not come in time");
+        }
+      } finally {
+        void manager.consumers.delete(name, info.name).catch(() => undefined);
+      }
+    });
+  }
+
+  /** Deletes a channel's records before this place of the stream. */
+  async purge(channel: string, before: number, deadline: number): Promise<void> {
+    await this.#connection.call(deadline, ({ manager }) =>
+      manager.streams.purge(this.#subjects.streamOf(channel), {
+        filter: this.#subjects.log(channel),
+        seq: before,
+      }),
+    );
+  }
+
+  async #get(channel: string, query: MsgRequest, deadline: number): Promise<StoredRecord | undefined> {
+    const message = await this.#connection.call(deadline, ({ manager }) =>
+      manager.streams.getMessage(this.#subjects.streamOf(channel), query),
+    );
+    if (!message || message.subject !== this.#subjects.log(channel)) return undefined;
+    return decode(message.data, message.seq);
+  }
+}
+
+function decode(data: Uint8Array, seq: number): StoredRecord {
+  const record = decodeRecord(data, seq);
+  if (!record) throw new BrokerError("BROKER_UNAVAILABLE", `The message ${seq} in its stream is no record.`);
+  return record;
+}
