@@ -1,8 +1,12 @@
 import { type Broker, openBroker } from "@holdfast/broker";
+import { openNatsBroker } from "@holdfast/broker-nats";
 import { connectRedisBroker } from "@holdfast/broker-redis";
 
 /** Which engine a URL's scheme names; what is in none of these is for `openBroker`. */
-const ENGINES: ReadonlyMap<string, (url: string) => Broker> = new Map([["redis", connectRedisBroker]]);
+const ENGINES: ReadonlyMap<string, (url: string) => Broker> = new Map([
+  ["redis", connectRedisBroker],
+  ["nats", openNatsBroker],
+]);
 
 /** The broker that a URL names, on whichever engine. */
 export function openEngine(url: string): Broker {

@@ -40,6 +40,7 @@ it("measures every engine, and leaves no file behind", async () => {
     "served from a file",
     "Redis synced at once",
     "Redis synced each second",
+    "NATS",
   ];
   expect([...new Set(rows.map(({ subject }) => subject))]).toEqual(subjects);
   expect(rows).toHaveLength(subjects.length * 12);

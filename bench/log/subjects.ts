@@ -31,6 +31,7 @@ export const SUBJECTS: ReadonlyMap<string, Subject> = new Map<string, Subject>([
   [SERVED, { start: serve }],
   ["Redis synced at once", redis("always")],
   [REDIS, redis("everysec")],
+  ["NATS", { needs: { command: "nats-server", name: "nats-server" }, start: nats }],
   ["Socket.IO redis-adapter", { ...redis("everysec"), adapter: "redis" }],
   ["Socket.IO redis-adapter sharded", { ...redis("everysec"), adapter: "redis, sharded" }],
   ["Socket.IO redis-streams-adapter", { ...redis("everysec"), adapter: "redis streams" }],
@@ -60,4 +61,12 @@ function redis(appendfsync: "always" | "everysec"): Subject {
       return { url: `redis://127.0.0.1:${port}`, process };
     },
   };
+}
+
+/** One server with JetStream, which syncs each two minutes. */
+async function nats(run: Run): Promise<StartedBroker> {
+  const port = await findFreePort();
+  const args = ["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", "{folder}"];
+  const process = await run.spawn({ file: "nats-server", args, files: {}, port }, "server");
+  return { url: `nats://127.0.0.1:${port}`, process };
 }
