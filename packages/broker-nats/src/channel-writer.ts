@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { BrokerError, type Published, type Retention } from "@holdfast/broker";
 import { randomText } from "@holdfast/broker/engine";
 import { isConflict, refusalOf, unavailable } from "./failures.ts";
-import type { Keys } from "./keys.ts";
+import type { Claim, Keys } from "./keys.ts";
 import type { Log } from "./log.ts";
 import {
   encodeRecord,
@@ -152,29 +152,32 @@ export class ChannelWriter {
 
   /** Claims the keys of jobs, answers those whose entry is in the log, and leaves the others. */
   async #claim(jobs: readonly Job[], deadline: number): Promise<Claimed[]> {
-    const { keys } = this.#host;
+    const { keys, log } = this.#host;
     const after = this.#tail?.seq ?? 0;
-    let from = after;
-    const claimed = await Promise.all(
-      jobs.map(async (job): Promise<Claimed | undefined> => {
-        if (job.key === undefined) return { job, id: undefined };
-        const claim = await keys.claim(this.channel, job.key, after, deadline);
-        if (claim.type === "claimed") {
-          if (!claim.own) from = Math.min(from, claim.after);
-          return { job, id: claim.id };
-        }
-        const { epoch, offset, tag, seq } = claim;
-        if (this.#tail?.epoch !== epoch) {
-          // Of a log that was lost meanwhile. Whoever comes with this key now comes to the same id.
-          from = 0;
-          return { job, id: `${offset}-${tag}` };
-        }
-        job.resolve({ position: { epoch, offset, tag }, seq, duplicate: true });
-        return undefined;
-      }),
+    const claims = await Promise.all(
+      jobs.map(({ key }) => (key === undefined ? undefined : keys.claim(this.channel, key, after, deadline))),
     );
-    const batch = claimed.filter((one) => one !== undefined);
-    return from < after ? this.#search(batch, from, deadline) : batch;
+    // An entry of another log than the one known here: this one may be out of date, or that one lost.
+    const isStrange = (claim: Claim | undefined) =>
+      claim?.type === "done" && claim.epoch !== this.#tail?.epoch;
+    if (claims.some(isStrange)) this.#tail = await log.last(this.channel, deadline);
+    const batch: Claimed[] = [];
+    let from = after;
+    for (const [index, job] of jobs.entries()) {
+      const claim = claims[index];
+      if (claim?.type !== "done") {
+        if (claim) from = Math.min(from, claim.after);
+        batch.push({ job, id: claim?.id });
+      } else if (isStrange(claim)) {
+        // It was lost with its log. Whoever comes with this key now comes to the same id.
+        from = 0;
+        batch.push({ job, id: `${claim.offset}-${claim.tag}` });
+      } else {
+        const { epoch, offset, tag, seq } = claim;
+        job.resolve({ position: { epoch, offset, tag }, seq, duplicate: true });
+      }
+    }
+    return this.#search(batch, from, deadline);
   }
 
   /** The log has gone on: finds its newest record, and in what is new the entries of those keys that another has written. */

@@ -6,7 +6,7 @@ import { keyHash, type Subjects } from "./subjects.ts";
 /** What is known of an idempotency key. */
 export type Claim =
   /** Its entry is in the log, or will be, behind the record at `after` and with this id. */
-  | { readonly type: "claimed"; readonly id: string; readonly after: number; readonly own: boolean }
+  | { readonly type: "claimed"; readonly id: string; readonly after: number }
   | {
       readonly type: "done";
       readonly epoch: string;
@@ -38,7 +38,7 @@ export class Keys {
    */
   async claim(channel: string, key: string, after: number, deadline: number): Promise<Claim> {
     const subject = this.#subjects.key(channel, key);
-    const own = { type: "claimed", id: randomText(ID_CHARACTERS), after, own: true } as const;
+    const own = { type: "claimed", id: randomText(ID_CHARACTERS), after } as const;
     const data = encode({ i: own.id, a: after });
     return this.#connection.call(deadline, async ({ stream, manager }) => {
       try {
@@ -52,9 +52,9 @@ export class Keys {
         last_by_subj: subject,
       });
       const claim = there && decode(there.data);
-      // Its time was over in between; or its answer was lost, and it was this very one.
+      // Its time was over in between: it is claimed again.
       if (!claim) throw new Error("the idempotency key was just forgotten");
-      return claim.type === "claimed" && claim.id === own.id ? own : claim;
+      return claim;
     });
   }
 
@@ -79,7 +79,7 @@ function decode(data: Uint8Array): Claim | undefined {
   }
   if (typeof value !== "object" || value === null) return undefined;
   const { i, a, e, o, t, s } = value as { readonly [name: string]: unknown };
-  if (typeof i === "string" && isCount(a)) return { type: "claimed", id: i, after: a, own: false };
+  if (typeof i === "string" && isCount(a)) return { type: "claimed", id: i, after: a };
   if (typeof e === "string" && typeof t === "string" && isCount(o) && isCount(s))
     return { type: "done", epoch: e, offset: o, tag: t, seq: s };
   return undefined;
