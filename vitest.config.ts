@@ -1,7 +1,8 @@
 import { defineConfig } from "vitest/config";
 
-// Two projects: "unit" lives beside the code and is quick; "system" starts real processes, so its files
-// run one after another and never share the two cores with another file's processes.
+// Two projects: "unit" lives beside the code, and since its files wait more than they compute, two run at a time
+// on however few cores; "system" starts real processes, so its files run one after another and never share the two
+// cores with another file's processes.
 export default defineConfig({
   test: {
     projects: [
@@ -10,6 +11,7 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "packages/*/test/**/*.test.ts", "bench/**/*.test.ts"],
           testTimeout: 20_000,
+          maxWorkers: 2,
         },
       },
       {
