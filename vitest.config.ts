@@ -11,6 +11,7 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "packages/*/test/**/*.test.ts", "bench/**/*.test.ts"],
           testTimeout: 20_000,
+          hookTimeout: 60_000,
           maxWorkers: 2,
         },
       },

@@ -106,10 +106,10 @@ export class LeaseOwner {
       when: when(),
     });
     checkLeaseWrite(write());
+    await this.#listen();
     const put = await this.#change(group, key, () => this.#broker.leases.put(write()));
     if (put.type === "put") {
       this.#hold({ group, key, value: own, lingerMs, version: put.version });
-      this.#listen();
       if (put.takenFrom !== undefined) this.#tell(put.takenFrom, { group, key });
     } else if (put.lease?.owner !== this.id) this.#held.delete(place);
     return put;
@@ -207,9 +207,9 @@ export class LeaseOwner {
     if ((this.#held.get(place)?.version ?? 0) <= held.version) this.#held.set(place, held);
   }
 
-  /** From its first lease on it hears at once of one that is taken. */
-  #listen(): void {
-    if (this.#closed || this.#broker.abilities.volatile !== true) return;
+  /** Before it has a lease: so it hears at once of one that is taken, the first one too. Never rejects. */
+  #listen(): Promise<unknown> | undefined {
+    if (this.#closed || this.#broker.abilities.volatile !== true) return undefined;
     this.#news ??= this.#broker
       .subscribe(`${NEWS}${this.id}`, (event) => {
         if (event.type === "volatile") void this.#check(new TextDecoder().decode(event.data));
@@ -218,6 +218,7 @@ export class LeaseOwner {
         this.#news = undefined;
         return undefined;
       });
+    return this.#news;
   }
 
   #tell(owner: string, place: { readonly group: string; readonly key: string }): void {
