@@ -1,6 +1,11 @@
-import { type Address, Connection, type ConnectionSettings, type Credentials } from "./connection.ts";
+import {
+  type Address,
+  Connection,
+  type ConnectionSettings,
+  type Credentials,
+  type Reply,
+} from "./connection.ts";
 import { slotOf } from "./hash-slot.ts";
-import type { Reply } from "./resp.ts";
 
 /** `host:port`, by which a cluster's servers are told apart. */
 export function nameOf({ host, port }: Address): string {
@@ -61,7 +66,7 @@ export class ClusterMap {
   async #ask(server: Address): Promise<SlotRange[]> {
     const connection = await Connection.open(server, this.#credentials, this.#settings);
     try {
-      const reply = await connection.ask(["CLUSTER", "SLOTS"]);
+      const reply = await connection.ask("CLUSTER", ["SLOTS"]);
       return (Array.isArray(reply) ? (reply as readonly Reply[]) : []).map((row) => {
         const [first, last, primary] = row as readonly Reply[];
         const [host, port] = primary as readonly Reply[];

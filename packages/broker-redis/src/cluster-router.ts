@@ -3,9 +3,8 @@ import { randomText } from "@holdfast/broker/engine";
 import { Canary } from "./canary.ts";
 import { ClusterMap, nameOf } from "./cluster-map.ts";
 import { type Command, CommandLink, type LinkSettings, LostAnswer, Retired } from "./command-link.ts";
-import type { Address, Connection, Credentials } from "./connection.ts";
-import { brokerError, isRefusal, remedyFor } from "./redis-error.ts";
-import { encodeCommand, RedisError, type Reply } from "./resp.ts";
+import type { Address, Connection, Credentials, Reply } from "./connection.ts";
+import { brokerError, isAnswer, isRefusal, remedyFor } from "./redis-error.ts";
 import type { Router, RouterHost } from "./router.ts";
 import { runOf } from "./single-router.ts";
 import { SubscriberLink } from "./subscriber-link.ts";
@@ -211,7 +210,7 @@ export class ClusterRouter implements Router {
       this.#settings,
     );
     const send = (deadline: number) =>
-      commands.run({ bytes: encodeCommand(["SPUBLISH", node.canaryName, ""]), repeatable: false, deadline });
+      commands.run({ name: "SPUBLISH", args: [node.canaryName, ""], repeatable: false, deadline });
     const dead = (error: Error) => {
       commands.renew(error);
       subscriber.renew(error);
@@ -252,6 +251,6 @@ export class ClusterRouter implements Router {
 
 /** Whether nothing was done where it was asked, or doing it once more is harmless. */
 function mayRepeat(error: unknown, command: Command): boolean {
-  if (error instanceof RedisError) return remedyFor(error).type === "moved";
+  if (isAnswer(error)) return remedyFor(error).type === "moved";
   return error instanceof Retired || (error instanceof LostAnswer && command.repeatable);
 }

@@ -1,8 +1,7 @@
 import { BrokerError } from "@holdfast/broker";
-import type { Address, Connection, Credentials } from "./connection.ts";
+import type { Address, Argument, Connection, Credentials, Reply } from "./connection.ts";
 import { KeptConnection, type KeptSettings } from "./kept-connection.ts";
-import { remedyFor } from "./redis-error.ts";
-import { RedisError, type Reply } from "./resp.ts";
+import { isAnswer, remedyFor } from "./redis-error.ts";
 
 export interface LinkSettings extends KeptSettings {
   /** Bytes of commands that wait for their answer. */
@@ -10,9 +9,10 @@ export interface LinkSettings extends KeptSettings {
 }
 
 export interface Command {
-  readonly bytes: Buffer;
-  /** The same with the script's text, for a server that does not know it yet. */
-  readonly withScript?: () => Buffer;
+  readonly name: string;
+  readonly args: readonly Argument[];
+  /** The arguments of EVAL, for a server that does not know the script yet. */
+  readonly withScript?: () => readonly Argument[];
   /** Doing it twice does no harm, so it is sent again when its answer was lost. */
   readonly repeatable: boolean;
   /** By `performance.now()`. */
@@ -42,6 +42,7 @@ interface Job {
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
+  readonly bytes: number;
   sent: Connection | undefined;
 }
 
@@ -84,21 +85,22 @@ export class CommandLink {
   }
 
   /**
-   * @throws BrokerError `BROKER_UNAVAILABLE`, `BROKER_CLOSED`; LostAnswer for what may not be repeated; RedisError that
+   * @throws BrokerError `BROKER_UNAVAILABLE`, `BROKER_CLOSED`; LostAnswer for what may not be repeated; ReplyError that
    *   the server answered, `MOVED` included.
    */
   run(command: Command): Promise<Reply> {
     if (this.#closed) return Promise.reject(new Retired("The server was left."));
     if (this.#refusal) return Promise.reject(this.#refusal);
-    if (this.#pendingBytes + command.bytes.length > this.#maxPendingBytes)
+    const bytes = sizeOf(command);
+    if (this.#pendingBytes + bytes > this.#maxPendingBytes)
       return Promise.reject(new BrokerError("BROKER_UNAVAILABLE", "Too many bytes wait for the server."));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => this.#end(job, () => reject(new BrokerError("BROKER_UNAVAILABLE", "No answer in time."))),
         Math.max(0, command.deadline - performance.now()),
       );
-      const job: Job = { command, resolve, reject, timer, sent: undefined };
-      this.#pendingBytes += command.bytes.length;
+      const job: Job = { command, resolve, reject, timer, bytes, sent: undefined };
+      this.#pendingBytes += bytes;
       this.#jobs.add(job);
       if (this.#ready) this.#send(job, this.#ready);
     });
@@ -142,27 +144,27 @@ export class CommandLink {
     }
   }
 
-  #send(job: Job, connection: Connection, bytes = job.command.bytes): void {
+  #send(job: Job, connection: Connection, name = job.command.name, args = job.command.args): void {
     job.sent = connection;
-    connection.send(bytes, (reply) => this.#answered(job, connection, reply));
+    connection.ask(name, args).then(
+      (reply) => this.#end(job, () => job.resolve(reply)),
+      // What a lost connection means for it is decided when that is told.
+      (error: Error) => isAnswer(error) && this.#refused(job, connection, error),
+    );
   }
 
-  #answered(job: Job, connection: Connection, reply: Reply): void {
-    if (!this.#jobs.has(job)) return;
-    if (!(reply instanceof RedisError)) {
-      this.#end(job, () => job.resolve(reply));
-      return;
-    }
-    const remedy = remedyFor(reply);
+  #refused(job: Job, connection: Connection, error: Error): void {
+    if (!this.#jobs.has(job) || job.sent !== connection) return;
+    const remedy = remedyFor(error);
     if (remedy.type === "script" && job.command.withScript)
-      this.#send(job, connection, job.command.withScript());
+      this.#send(job, connection, "EVAL", job.command.withScript());
     else if (remedy.type === "wait") {
       job.sent = undefined;
       setTimeout(() => this.#sendAgain(job), WAIT_MS).unref();
     } else if (remedy.type === "primary") {
       job.sent = undefined;
-      connection.close(reply);
-    } else this.#end(job, () => job.reject(reply));
+      connection.close(error);
+    } else this.#end(job, () => job.reject(error));
   }
 
   #sendAgain(job: Job): void {
@@ -172,7 +174,14 @@ export class CommandLink {
   #end(job: Job, settle: () => void): void {
     if (!this.#jobs.delete(job)) return;
     clearTimeout(job.timer);
-    this.#pendingBytes -= job.command.bytes.length;
+    this.#pendingBytes -= job.bytes;
     settle();
   }
+}
+
+/** About so many bytes go over the wire. */
+function sizeOf({ name, args }: Command): number {
+  let bytes = name.length;
+  for (const arg of args) bytes += (typeof arg === "number" ? 8 : arg.length) + 8;
+  return bytes;
 }

@@ -1,6 +1,5 @@
-import { connect, type Socket } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
-import { encodeCommand, RedisError, type Reply, ReplyReader } from "./resp.ts";
+import { isIP } from "node:net";
+import { Redis } from "ioredis";
 
 export interface Address {
   readonly host: string;
@@ -16,79 +15,87 @@ export interface Credentials {
 }
 
 export interface ConnectionSettings {
-  /** A ping is sent after so many milliseconds without a byte. */
+  /** A ping is sent where nothing came for so many milliseconds. */
   readonly heartbeatMs: number;
   /** A connection that owes an answer and sent no byte for so long is given up. */
   readonly deadAfterMs: number;
+  /** Certificates in PEM of the authorities that are trusted; absent: those that Node trusts. */
+  readonly ca?: string | undefined;
 }
 
-type Answered = (reply: Reply) => void;
+export type Argument = string | number | Buffer;
 
-const PING = encodeCommand(["PING"]);
+/** What a server answers. Texts stay bytes, and may be part of what was read: copy what is to be kept. */
+export type Reply = number | null | Buffer | readonly Reply[];
 
-/**
- * One connection to a Redis server: commands are answered in the order in which they were sent, and what is sent in one
- * turn of the event loop is written at once. What comes while no answer is due, as it does for a subscriber, is pushed.
- */
+/** What a subscriber's connection tells. */
+export interface Pushes {
+  message(channel: string, message: Buffer): void;
+  /** The server ended subscriptions by itself; `announced` says which are left. */
+  ended(): void;
+}
+
+/** One connection to a Redis server, which is not made again: that, and what becomes of its commands then, is its owner's. */
 export class Connection {
   readonly address: Address;
-  readonly #socket: Socket | TLSSocket;
-  readonly #reader = new ReplyReader();
-  readonly #due: Answered[] = [];
-  readonly #asking = new Set<(error: Error) => void>();
+  readonly #redis: Redis;
   readonly #timer: NodeJS.Timeout;
-  readonly #settings: ConnectionSettings;
-  #first = 0;
-  #corked = false;
-  #heard = performance.now();
-  #pinged = false;
+  #quiet = false;
   #closed = false;
-  #push: ((reply: Reply) => void) | undefined;
+  #reason: Error | undefined;
   #onClose: (error: Error) => void = () => undefined;
 
-  private constructor(address: Address, socket: Socket | TLSSocket, settings: ConnectionSettings) {
+  private constructor(address: Address, redis: Redis, { heartbeatMs }: ConnectionSettings) {
     this.address = address;
-    this.#socket = socket;
-    this.#settings = settings;
-    socket.setNoDelay(true);
-    socket.on("data", (piece) => this.#read(piece));
-    socket.on("error", (error) => this.close(error));
-    socket.on("close", () => this.close(new Error("The server closed the connection.")));
-    this.#timer = setInterval(() => this.#beat(), Math.max(5, settings.heartbeatMs / 2));
+    this.#redis = redis;
+    redis.on("error", (error: Error) => {
+      this.#reason ??= error;
+    });
+    redis.once("close", () => this.close(this.#reason ?? new Error("The server closed the connection.")));
+    this.#timer = setInterval(() => this.#beat(), heartbeatMs);
     this.#timer.unref();
   }
 
   /**
    * @param isSentinel it knows neither databases nor data
-   * @throws Error when it can't be made in `deadAfterMs`; RedisError when the server does not let in.
+   * @throws Error when it can't be made in `deadAfterMs`, or the server is not who it should be; what the server answered
+   *   when it does not let in.
    */
   static async open(
     address: Address,
-    credentials: Credentials,
+    { tls, username, password, database }: Credentials,
     settings: ConnectionSettings,
     isSentinel = false,
   ): Promise<Connection> {
-    const socket = credentials.tls
-      ? connectTls({ ...address, servername: isName(address.host) ? address.host : "" })
-      : connect(address);
-    const late = setTimeout(
-      () => socket.destroy(new Error("The server did not answer in time.")),
-      settings.deadAfterMs,
-    );
+    const { deadAfterMs, ca } = settings;
+    const redis = new Redis({
+      ...address,
+      ...(tls && { tls: { servername: isIP(address.host) ? "" : address.host, ...(ca && { ca }) } }),
+      ...(username !== undefined && { username }),
+      ...(password !== undefined && { password }),
+      db: isSentinel ? 0 : database,
+      lazyConnect: true,
+      connectTimeout: deadAfterMs,
+      socketTimeout: deadAfterMs,
+      disconnectTimeout: 0,
+      // Whether a command may be sent again is known where it comes from.
+      retryStrategy: () => null,
+      enableOfflineQueue: false,
+      autoResubscribe: false,
+      autoResendUnfulfilledCommands: false,
+      enableReadyCheck: false,
+      disableClientInfo: true,
+    });
+    const connection = new Connection(address, redis, settings);
     try {
-      await new Promise<void>((resolve, reject) => {
-        socket.once(credentials.tls ? "secureConnect" : "connect", () => resolve());
-        socket.once("error", reject);
-        socket.once("close", () => reject(new Error("The server closed the connection.")));
-      });
-      const connection = new Connection(address, socket, settings);
-      await connection.#enter(credentials, isSentinel);
+      await redis.connect();
+      // A PING is refused by a server that can write no more to its disk; reading is still of use then.
+      if (!isSentinel) await redis.echo("holdfast");
+      if (connection.#reason) throw connection.#reason;
       return connection;
     } catch (error) {
-      socket.destroy();
-      throw error;
-    } finally {
-      clearTimeout(late);
+      connection.close(error as Error);
+      throw connection.#reason ?? error;
     }
   }
 
@@ -97,42 +104,33 @@ export class Connection {
     this.#onClose = listener;
   }
 
-  /** From now on no answers are awaited; everything that comes is pushed. */
-  subscribe(push: (reply: Reply) => void): void {
-    this.#push = push;
+  /**
+   * Commands are answered in the order in which they were asked. Arguments are taken at once, without being copied.
+   *
+   * @throws ReplyError that the server answered; another Error when the connection is lost.
+   */
+  async ask(name: string, args: readonly Argument[]): Promise<Reply> {
+    // The library does not change them.
+    const reply = await this.#redis.callBuffer(name, args as Argument[]);
+    this.#quiet = false;
+    return reply as Reply;
   }
 
-  /** @param answered is not called when the connection is lost. */
-  send(bytes: Buffer, answered: Answered): void {
-    this.#due.push(answered);
-    this.write(bytes);
+  /** From now on this is told what is announced. */
+  subscribe(pushes: Pushes): void {
+    const message = (channel: Buffer, bytes: Buffer) => {
+      this.#quiet = false;
+      if (!this.#closed) pushes.message(channel.toString("latin1"), bytes);
+    };
+    this.#redis.on("messageBuffer", message);
+    this.#redis.on("smessageBuffer", message);
+    this.#redis.on("moved", () => pushes.ended());
   }
 
-  /** Sends what has no answer of its own. */
-  write(bytes: Buffer): void {
-    if (this.#closed) return;
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.#socket.uncork();
-      });
-    }
-    this.#socket.write(bytes);
-  }
-
-  /** Rejects with RedisError where the server answers one, and with the reason when the connection is lost. */
-  ask(args: readonly (string | number)[]): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      if (this.#closed) reject(new Error("The connection was lost."));
-      this.#asking.add(reject);
-      this.send(encodeCommand(args), (reply) => {
-        this.#asking.delete(reject);
-        if (reply instanceof RedisError) reject(reply);
-        else resolve(reply);
-      });
-    });
+  /** The PUB/SUB channels of partitions that the server announces here. */
+  announced(): readonly string[] {
+    const subscriber = this.#redis.condition?.subscriber;
+    return subscriber ? subscriber.channels("ssubscribe") : [];
   }
 
   /** Idempotent. */
@@ -140,59 +138,13 @@ export class Connection {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#timer);
-    this.#socket.destroy();
-    for (const reject of this.#asking) reject(error);
+    this.#redis.disconnect();
     this.#onClose(error);
   }
 
-  async #enter({ username, password, database }: Credentials, isSentinel: boolean): Promise<void> {
-    if (password !== undefined)
-      await this.ask(username === undefined ? ["AUTH", password] : ["AUTH", username, password]);
-    if (isSentinel) return;
-    if (database !== 0) await this.ask(["SELECT", database]);
-    // A PING is refused by a server that can write no more to its disk; reading is still of use then.
-    await this.ask(["ECHO", "holdfast"]);
-  }
-
-  #read(piece: Buffer): void {
-    this.#heard = performance.now();
-    this.#pinged = false;
-    try {
-      this.#reader.push(piece, (reply) => this.#take(reply));
-    } catch (error) {
-      this.close(error as Error);
-    }
-  }
-
-  #take(reply: Reply): void {
-    if (this.#closed) return;
-    if (this.#push) {
-      this.#push(reply);
-      return;
-    }
-    const answered = this.#due[this.#first];
-    if (!answered) throw new Error("The server answered what it was not asked.");
-    this.#due[this.#first++] = () => undefined;
-    if (this.#first > 256 && this.#first * 2 > this.#due.length) {
-      this.#due.splice(0, this.#first);
-      this.#first = 0;
-    }
-    answered(reply);
-  }
-
   #beat(): void {
-    const silent = performance.now() - this.#heard;
-    if (silent < this.#settings.heartbeatMs) return;
-    if (this.#pinged && silent > this.#settings.deadAfterMs)
-      this.close(new Error("The server does not answer any more."));
-    else if (!this.#pinged) {
-      this.#pinged = true;
-      if (this.#push) this.write(PING);
-      else this.send(PING, () => undefined);
-    }
+    // Its answer, like that of any other command, is awaited by the library for `deadAfterMs`.
+    if (this.#quiet) this.#redis.ping().catch(() => undefined);
+    this.#quiet = true;
   }
-}
-
-function isName(host: string): boolean {
-  return !/^[0-9.]+$|:/.test(host);
 }

@@ -1,10 +1,10 @@
 import { BrokerError, type Publication, type Published, type PublishOptions } from "@holdfast/broker";
 import { randomText } from "@holdfast/broker/engine";
 import { LostAnswer } from "./command-link.ts";
+import type { Argument, Reply } from "./connection.ts";
 import { PUBLISH, TAG_CHARACTERS } from "./log-scripts.ts";
 import type { Partitions } from "./partitions.ts";
 import { brokerError } from "./redis-error.ts";
-import { ArgumentWriter, type Reply } from "./resp.ts";
 import type { Router } from "./router.ts";
 
 export interface PublisherSettings {
@@ -21,28 +21,21 @@ const MOST = 256;
 const MOST_BYTES = 256 * 1024;
 /** What a publication needs beside its data, about. */
 const OVERHEAD = 256;
-const ARGUMENTS = 4;
 const EPOCH_CHARACTERS = 12;
 
 interface Waiting {
   readonly channel: string;
-  /** Where its arguments are in those of the call. */
-  readonly from: number;
-  end: number;
+  readonly args: readonly Argument[];
+  readonly bytes: number;
   readonly isKeyed: boolean;
   readonly deadline: number;
   readonly resolve: (published: Published) => void;
   readonly reject: (error: BrokerError) => void;
 }
 
-interface Batch {
-  readonly writer: ArgumentWriter;
-  readonly waiting: Waiting[];
-}
-
 /**
  * Publications to one partition. Those of one turn of the event loop go in one call, so that the cost of a call is shared.
- * Data are copied into the call's own bytes at once.
+ * Data are copied at once.
  *
  * When an answer is lost, publications with an idempotency key are sent again until their deadline; the others are
  * rejected, since they may have been accepted.
@@ -52,7 +45,8 @@ export class Publisher {
   readonly #partitions: Partitions;
   readonly #router: Router;
   readonly #settings: PublisherSettings;
-  #batch: Batch | undefined;
+  #batch: Waiting[] = [];
+  #batchBytes = 0;
   #scheduled: NodeJS.Immediate | undefined;
   #pendingBytes = 0;
 
@@ -68,13 +62,10 @@ export class Publisher {
     if (this.#pendingBytes + bytes > this.#settings.maxPendingBytes)
       return Promise.reject(new BrokerError("BROKER_UNAVAILABLE", "Too many bytes wait for the server."));
     return new Promise((resolve, reject) => {
-      const batch = this.#open();
-      const from = batch.writer.length;
-      write(batch.writer, channel, data, options);
-      this.#add(batch, {
+      this.#add({
         channel,
-        from,
-        end: batch.writer.length,
+        args: argumentsOf(channel, data, options),
+        bytes,
         isKeyed: options.idempotencyKey !== undefined,
         deadline: performance.now() + this.#settings.requestMs,
         resolve,
@@ -85,62 +76,53 @@ export class Publisher {
 
   /** In one call of its own: all are accepted, or none. */
   async publishAll(publications: readonly Publication[]): Promise<readonly Published[]> {
-    const writer = new ArgumentWriter(publications.length * OVERHEAD);
-    for (const { channel, data, ...options } of publications) write(writer, channel, data, options);
-    if (this.#pendingBytes + writer.length > this.#settings.maxPendingBytes)
+    const bytes = publications.reduce((sum, { data }) => sum + data.length + OVERHEAD, 0);
+    if (this.#pendingBytes + bytes > this.#settings.maxPendingBytes)
       throw new BrokerError("BROKER_UNAVAILABLE", "Too many bytes wait for the server.");
+    const args = publications.flatMap(({ channel, data, ...options }) => argumentsOf(channel, data, options));
     const repeatable = publications.every(({ idempotencyKey }) => idempotencyKey !== undefined);
     const deadline = performance.now() + this.#settings.requestMs;
     try {
-      return await this.#call(writer.take(), publications, repeatable, deadline);
+      return await this.#call(args, bytes, publications, repeatable, deadline);
     } catch (error) {
       throw brokerError(error);
     }
   }
 
-  #open(): Batch {
-    this.#batch ??= { writer: new ArgumentWriter(4096), waiting: [] };
+  #add(waiting: Waiting): void {
+    this.#batch.push(waiting);
+    this.#batchBytes += waiting.bytes;
     this.#scheduled ??= setImmediate(() => this.#flush());
-    return this.#batch;
-  }
-
-  #add(batch: Batch, waiting: Waiting): void {
-    batch.waiting.push(waiting);
-    if (batch.waiting.length >= MOST || batch.writer.length >= MOST_BYTES) this.#flush();
+    if (this.#batch.length >= MOST || this.#batchBytes >= MOST_BYTES) this.#flush();
   }
 
   #flush(): void {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
     const batch = this.#batch;
-    this.#batch = undefined;
-    if (batch && batch.waiting.length > 0) void this.#send(batch);
+    const bytes = this.#batchBytes;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    if (batch.length > 0) void this.#send(batch, bytes);
   }
 
-  async #send({ writer, waiting }: Batch): Promise<void> {
-    const args = writer.take();
-    const isKeyed = waiting.every((one) => one.isKeyed);
-    const deadline = Math.max(...waiting.map((one) => one.deadline));
+  async #send(batch: readonly Waiting[], bytes: number): Promise<void> {
+    const args = batch.flatMap((one) => one.args);
+    const isKeyed = batch.every((one) => one.isKeyed);
+    const deadline = Math.max(...batch.map((one) => one.deadline));
     try {
-      const published = await this.#call(args, waiting, isKeyed, deadline);
-      for (const [n, one] of waiting.entries()) one.resolve(published[n] as Published);
+      const published = await this.#call(args, bytes, batch, isKeyed, deadline);
+      for (const [n, one] of batch.entries()) one.resolve(published[n] as Published);
     } catch (error) {
-      for (const one of waiting)
-        if (error instanceof LostAnswer && one.isKeyed && one.deadline > performance.now())
-          this.#again(args, one);
+      for (const one of batch)
+        if (error instanceof LostAnswer && one.isKeyed && one.deadline > performance.now()) this.#add(one);
         else one.reject(brokerError(error));
     }
   }
 
-  #again(args: Buffer, one: Waiting): void {
-    const batch = this.#open();
-    const from = batch.writer.length;
-    batch.writer.addEncoded(args.subarray(one.from, one.end));
-    this.#add(batch, { ...one, from, end: batch.writer.length });
-  }
-
   async #call(
-    args: Buffer,
+    args: readonly Argument[],
+    bytes: number,
     publications: readonly { readonly channel: string }[],
     repeatable: boolean,
     deadline: number,
@@ -151,27 +133,22 @@ export class Publisher {
     const { maxEntries, maxAgeMs, idempotencyMs, forgetChannelAfterMs } = this.#settings;
     const tags = randomText(count * TAG_CHARACTERS);
     const epoch = randomText(EPOCH_CHARACTERS);
-    const writer = new ArgumentWriter(args.length + tags.length + 256);
     const head = [this.#router.sharded ? 1 : 0, epoch, tags, maxEntries, maxAgeMs, idempotencyMs];
-    for (const arg of [...head, forgetChannelAfterMs]) writer.add(arg);
-    writer.addEncoded(args);
-    const call = PUBLISH.callEncoded(keys, writer.take(), head.length + 1 + count * ARGUMENTS);
-    this.#pendingBytes += args.length;
+    const call = PUBLISH.call(keys, [...head, forgetChannelAfterMs, ...args]);
+    this.#pendingBytes += bytes;
     try {
       const reply = await this.#router.run(this.#partition, { ...call, repeatable, deadline });
       return readPublished(reply, tags, count);
     } finally {
-      this.#pendingBytes -= args.length;
+      this.#pendingBytes -= bytes;
     }
   }
 }
 
-function write(writer: ArgumentWriter, channel: string, data: Uint8Array, options: PublishOptions): void {
+function argumentsOf(channel: string, data: Uint8Array, options: PublishOptions): Argument[] {
   const { idempotencyKey = "", retention } = options;
-  writer.add(channel);
-  writer.add(data);
-  writer.add(idempotencyKey);
-  writer.add(retention ? `${retention.maxEntries} ${retention.maxAgeMs}` : "");
+  const own = retention ? `${retention.maxEntries} ${retention.maxAgeMs}` : "";
+  return [channel, Buffer.from(data), idempotencyKey, own];
 }
 
 function readPublished(reply: Reply, tags: string, count: number): Published[] {

@@ -30,6 +30,7 @@ import {
   Turns,
 } from "@holdfast/broker/engine";
 import { readAnnouncements, volatileMessage } from "./announcement.ts";
+import type { Argument, Reply } from "./connection.ts";
 import { FollowedChannel } from "./followed-channel.ts";
 import { HEADS, PAGE, TAG_CHARACTERS } from "./log-scripts.ts";
 import type { RedisSettings } from "./options.ts";
@@ -37,7 +38,6 @@ import { Partitions } from "./partitions.ts";
 import { Publisher } from "./publisher.ts";
 import { brokerError } from "./redis-error.ts";
 import { RedisLeases } from "./redis-leases.ts";
-import { type Argument, encodeCommand, type Reply } from "./resp.ts";
 import type { Router, RouterHost } from "./router.ts";
 import { Witness } from "./witness.ts";
 
@@ -138,10 +138,10 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     this.#refuseLarge(data);
     const [partition, name] = this.#placeOf(channel);
     const word = this.#router.sharded ? "SPUBLISH" : "PUBLISH";
-    const bytes = encodeCommand([word, name, volatileMessage(data)]);
+    const args = [name, volatileMessage(data)];
     const deadline = performance.now() + this.#settings.requestMs;
     try {
-      await this.#router.run(partition, { bytes, repeatable: false, deadline });
+      await this.#router.run(partition, { name: word, args, repeatable: false, deadline });
     } catch (error) {
       throw brokerError(error);
     }

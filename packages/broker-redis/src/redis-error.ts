@@ -1,5 +1,10 @@
 import { BrokerError } from "@holdfast/broker";
-import { RedisError } from "./resp.ts";
+import { ReplyError } from "ioredis";
+
+/** Whether a server answered with this error; its message begins with its code, such as `MOVED`. */
+export function isAnswer(error: unknown): error is Error {
+  return error instanceof ReplyError;
+}
 
 /** What has to be done about an error that a server answered. In none of these cases was anything written. */
 export type Remedy =
@@ -17,7 +22,7 @@ export type Remedy =
 const CODE =
   /(?:^|[ :-])(NOSCRIPT|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MOVED|ASK|OOM|MISCONF|NOAUTH|WRONGPASS|NOPERM)\b/;
 
-export function remedyFor({ message }: RedisError): Remedy {
+export function remedyFor({ message }: Error): Remedy {
   switch (codeOf(message)) {
     case "NOSCRIPT":
       return { type: "script" };
@@ -45,7 +50,7 @@ export function brokerError(error: unknown): BrokerError {
   if (error instanceof BrokerError) return error;
   const message = error instanceof Error ? error.message : String(error);
   const options = { cause: error };
-  const code = error instanceof RedisError ? codeOf(message) : undefined;
+  const code = isAnswer(error) ? codeOf(message) : undefined;
   if (code === "OOM" || code === "MISCONF") return new BrokerError("BROKER_FULL", message, options);
   if (isRefusal(error)) return new BrokerError("TOKEN_REFUSED", message, options);
   return new BrokerError("BROKER_UNAVAILABLE", message, options);
@@ -53,7 +58,7 @@ export function brokerError(error: unknown): BrokerError {
 
 /** Whether the server does not take the credentials: trying again is of no use until they, or it, are changed. */
 export function isRefusal(error: unknown): boolean {
-  if (!(error instanceof RedisError)) return false;
+  if (!isAnswer(error)) return false;
   const code = codeOf(error.message);
   return (
     code === "NOAUTH" || code === "WRONGPASS" || code === "NOPERM" || /invalid password/.test(error.message)

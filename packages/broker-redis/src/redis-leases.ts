@@ -8,10 +8,10 @@ import {
   type Subscription,
 } from "@holdfast/broker";
 import { checkLeasePlace, checkLeaseWrite, checkOwner } from "@holdfast/broker/engine";
+import type { Argument, Reply } from "./connection.ts";
 import { LeaseFollow, readLease } from "./lease-follow.ts";
 import { LIST, PUT, RELEASE, REMOVE, RENEW, SWEEP } from "./lease-scripts.ts";
 import { brokerError } from "./redis-error.ts";
-import type { Argument, Reply } from "./resp.ts";
 import type { Router } from "./router.ts";
 import type { Script } from "./scripts.ts";
 
@@ -54,7 +54,7 @@ export class RedisLeases implements LeaseTable {
     this.#host.refuse();
     checkLeaseWrite(write);
     const { owner, ttlMs, group, key, lingerMs, when } = write;
-    const value = new Uint8Array(write.value);
+    const value = Buffer.from(write.value);
     this.#sweepIn(ttlMs);
     const { maxLeases } = this.#host;
     const args = [owner, ttlMs, group, key, value, lingerMs, when.type, when.version, maxLeases];

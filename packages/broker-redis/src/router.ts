@@ -1,6 +1,6 @@
 import type { BrokerError } from "@holdfast/broker";
 import type { Command } from "./command-link.ts";
-import type { Reply } from "./resp.ts";
+import type { Reply } from "./connection.ts";
 
 /** What becomes known of the servers. */
 export interface RouterHost {

@@ -1,6 +1,12 @@
-import { type Address, Connection, type ConnectionSettings, type Credentials } from "./connection.ts";
+import {
+  type Address,
+  Connection,
+  type ConnectionSettings,
+  type Credentials,
+  type Reply,
+} from "./connection.ts";
+import { isAnswer } from "./redis-error.ts";
 import type { RedisTarget } from "./redis-url.ts";
-import { RedisError, type Reply } from "./resp.ts";
 
 /** Asks Redis Sentinel where the primary is. */
 export class Sentinels {
@@ -34,7 +40,7 @@ export class Sentinels {
     try {
       return await this.#askAs(sentinel, { ...credentials, password: undefined });
     } catch (error) {
-      if (!(error instanceof RedisError) || !error.message.startsWith("NOAUTH")) throw error;
+      if (!isAnswer(error) || !error.message.startsWith("NOAUTH")) throw error;
       return this.#askAs(sentinel, credentials);
     }
   }
@@ -42,7 +48,7 @@ export class Sentinels {
   async #askAs(sentinel: Address, credentials: Credentials): Promise<Address> {
     const connection = await Connection.open(sentinel, credentials, this.#settings, true);
     try {
-      const reply = await connection.ask(["SENTINEL", "get-master-addr-by-name", this.#target.primary]);
+      const reply = await connection.ask("SENTINEL", ["get-master-addr-by-name", this.#target.primary]);
       const [host, port] = Array.isArray(reply) ? (reply as readonly Reply[]) : [];
       if (!host || !port) throw new Error("It knows of no such primary.");
       return { host: String(host), port: Number(String(port)) };

@@ -2,9 +2,8 @@ import type { BrokerError } from "@holdfast/broker";
 import { randomText } from "@holdfast/broker/engine";
 import { Canary } from "./canary.ts";
 import { type Command, CommandLink, type LinkSettings } from "./command-link.ts";
-import type { Address, Connection, Credentials } from "./connection.ts";
+import type { Address, Connection, Credentials, Reply } from "./connection.ts";
 import { brokerError, isRefusal } from "./redis-error.ts";
-import { encodeCommand, type Reply } from "./resp.ts";
 import type { Router, RouterHost } from "./router.ts";
 import { SubscriberLink } from "./subscriber-link.ts";
 
@@ -70,8 +69,8 @@ export class SingleRouter implements Router {
     this.#canary = new Canary(
       {
         send: (deadline) => {
-          const bytes = encodeCommand(["PUBLISH", this.#canaryChannel, ""]);
-          return this.#commands.run({ bytes, repeatable: false, deadline });
+          const args = [this.#canaryChannel, ""];
+          return this.#commands.run({ name: "PUBLISH", args, repeatable: false, deadline });
         },
         dead: (error) => this.#renew(error),
       },
@@ -145,8 +144,8 @@ export class SingleRouter implements Router {
  * @throws Error when it is a replica: what is written there is refused, or lost.
  */
 export async function runOf(connection: Connection): Promise<string> {
-  const info = await connection.ask(["INFO", "server"]).catch(() => "");
-  const role = await connection.ask(["ROLE"]).catch(() => null);
+  const info = await connection.ask("INFO", ["server"]).catch(() => "");
+  const role = await connection.ask("ROLE", []).catch(() => null);
   if (Array.isArray(role) && Buffer.isBuffer(role[0]) && role[0].toString() === "slave")
     throw new Error("The server is a replica.");
   return /run_id:(\w+)/.exec(String(info))?.[1] ?? "";

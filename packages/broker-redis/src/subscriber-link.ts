@@ -1,6 +1,6 @@
 import type { Address, Connection, Credentials } from "./connection.ts";
 import { KeptConnection, type KeptSettings } from "./kept-connection.ts";
-import { encodeCommand, RedisError, type Reply } from "./resp.ts";
+import { isAnswer } from "./redis-error.ts";
 
 export interface SubscriberHost {
   locate(): Promise<Address>;
@@ -12,7 +12,7 @@ export interface SubscriberHost {
   away(channels: readonly string[]): void;
   message(channel: string, message: Buffer): void;
   /** It refused a subscription with this. */
-  refused(error: RedisError): void;
+  refused(error: Error): void;
 }
 
 /** Channels in one SUBSCRIBE. */
@@ -26,14 +26,11 @@ export class SubscriberLink {
   readonly #kept: KeptConnection;
   readonly #host: SubscriberHost;
   readonly #sharded: boolean;
-  /** Each channel that is wanted, its partition, and whether the server has confirmed it. */
-  readonly #wanted = new Map<string, { readonly partition: number; on: boolean }>();
-  /** Subscriptions, and their ends, that the server has not confirmed yet: one channel may be left and asked for again. */
-  readonly #asked = new Map<string, number>();
-  readonly #ending = new Map<string, number>();
+  readonly #wanted = new Map<string, Wanted>();
   /** What this turn of the event loop has changed. */
   readonly #changed = new Map<string, number>();
   #confirmed: string[] = [];
+  #looking = false;
   #ready: Connection | undefined;
 
   constructor(host: SubscriberHost, sharded: boolean, credentials: Credentials, settings: KeptSettings) {
@@ -85,7 +82,10 @@ export class SubscriberLink {
   }
 
   #up(connection: Connection): void {
-    connection.subscribe((reply) => this.#pushed(reply));
+    connection.subscribe({
+      message: (channel, message) => this.#host.message(channel, message),
+      ended: () => this.#look(connection),
+    });
     this.#ready = connection;
     this.#changed.clear();
     for (const [channel, { partition }] of this.#wanted) this.#change(channel, partition);
@@ -95,8 +95,6 @@ export class SubscriberLink {
   #down(error: Error): void {
     this.#ready = undefined;
     this.#changed.clear();
-    this.#asked.clear();
-    this.#ending.clear();
     this.#confirmed = [];
     const channels: string[] = [];
     for (const [channel, wanted] of this.#wanted) {
@@ -114,13 +112,10 @@ export class SubscriberLink {
   }
 
   #sendChanged(): void {
-    const connection = this.#ready;
     const batches = new Map<string, string[]>();
     for (const [channel, partition] of this.#changed) {
-      const wanted = this.#wanted.get(channel);
-      add(wanted ? this.#asked : this.#ending, channel, 1);
-      const word = `${this.#sharded ? "S" : ""}${wanted ? "" : "UN"}SUBSCRIBE`;
-      const batch = `${word} ${this.#sharded ? partition : ""}`;
+      const word = this.#wanted.has(channel) ? "subscribe" : "unsubscribe";
+      const batch = `${this.#sharded ? "s" : ""}${word} ${this.#sharded ? partition : ""}`;
       const channels = batches.get(batch) ?? [];
       channels.push(channel);
       batches.set(batch, channels);
@@ -128,43 +123,32 @@ export class SubscriberLink {
     this.#changed.clear();
     for (const [batch, channels] of batches)
       for (let from = 0; from < channels.length; from += CHANNELS_PER_COMMAND)
-        connection?.write(
-          encodeCommand([batch.split(" ")[0] ?? "", ...channels.slice(from, from + CHANNELS_PER_COMMAND)]),
-        );
+        void this.#ask(batch.split(" ")[0] ?? "", channels.slice(from, from + CHANNELS_PER_COMMAND));
   }
 
-  #pushed(reply: Reply): void {
-    if (reply instanceof RedisError) {
-      this.#host.refused(reply);
+  async #ask(word: string, channels: readonly string[]): Promise<void> {
+    const connection = this.#ready;
+    const asked = channels.map((channel) => this.#wanted.get(channel));
+    try {
+      await connection?.ask(word, channels);
+    } catch (error) {
+      // What is not announced any more is not announced elsewhere either, and a lost connection is told of by its end.
+      if (!isAnswer(error) || word.includes("un") || connection !== this.#ready) return;
+      this.#host.refused(error);
       // What of it was confirmed and what not is clear again on another connection.
-      this.#kept.renew(reply);
+      this.#kept.renew(error);
       return;
     }
-    if (!Array.isArray(reply)) return;
-    const [kind, channel, payload] = reply as readonly Reply[];
-    if (!Buffer.isBuffer(kind) || !Buffer.isBuffer(channel)) return;
-    const name = channel.toString("latin1");
-    switch (kind.toString("latin1")) {
-      case "message":
-      case "smessage":
-        if (Buffer.isBuffer(payload)) this.#host.message(name, payload);
-        return;
-      case "subscribe":
-      case "ssubscribe":
-        this.#confirm(name);
-        return;
-      case "unsubscribe":
-      case "sunsubscribe":
-        if (this.#ending.has(name)) add(this.#ending, name, -1);
-        else this.#ended(name);
+    if (connection !== this.#ready) return;
+    // A channel may have been left, and asked for again, since.
+    for (const [n, channel] of channels.entries()) {
+      const wanted = asked[n];
+      if (wanted && wanted === this.#wanted.get(channel)) this.#confirm(channel, wanted);
     }
   }
 
-  /** Confirmations come one by one; what comes in one turn of the event loop is told together. */
-  #confirm(channel: string): void {
-    if (add(this.#asked, channel, -1) > 0) return;
-    const wanted = this.#wanted.get(channel);
-    if (!wanted || wanted.on) return;
+  /** What is confirmed in one turn of the event loop is told together. */
+  #confirm(channel: string, wanted: Wanted): void {
     wanted.on = true;
     if (this.#confirmed.length === 0)
       setImmediate(() => {
@@ -175,19 +159,23 @@ export class SubscriberLink {
     this.#confirmed.push(channel);
   }
 
-  /** In a cluster the server ends a subscription itself, when the partition goes elsewhere. */
-  #ended(channel: string): void {
-    const wanted = this.#wanted.get(channel);
-    if (!wanted?.on) return;
-    wanted.on = false;
-    this.#host.away([channel]);
+  /** In a cluster the server ends subscriptions itself, when their partition goes elsewhere: which are left? */
+  #look(connection: Connection): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    setImmediate(() => {
+      this.#looking = false;
+      if (connection !== this.#ready) return;
+      const announced = new Set(connection.announced());
+      const ended = [...this.#wanted].filter(([channel, { on }]) => on && !announced.has(channel));
+      for (const [, wanted] of ended) wanted.on = false;
+      if (ended.length > 0) this.#host.away(ended.map(([channel]) => channel));
+    });
   }
 }
 
-/** @returns the count now; one that is 0 is not kept. */
-function add(counts: Map<string, number>, name: string, change: 1 | -1): number {
-  const count = (counts.get(name) ?? 0) + change;
-  if (count > 0) counts.set(name, count);
-  else counts.delete(name);
-  return count;
+/** A channel that is wanted, and whether the server has confirmed it. */
+interface Wanted {
+  readonly partition: number;
+  on: boolean;
 }
