@@ -1,32 +1,50 @@
 import type { Broker, ChannelEvent, Entry, Position, Subscription, Unrecoverable } from "@holdfast/broker";
+import { Audience } from "./audience.ts";
 import type { HubCounters } from "./counters.ts";
+import type { HubEvent } from "./events.ts";
 import type { Outlet } from "./outlet.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** What all channels of a hub share. */
+export interface ChannelContext {
+  readonly broker: Broker;
+  readonly counters: HubCounters;
+  readonly sequence: Sequence;
+  readonly onEvent: (event: HubEvent) => void;
+}
+
+const NOWHERE: Position = { epoch: "", offset: 0, tag: "" };
 
 /**
  * One channel as this node follows it: one subscription at the broker, the position delivered last, and who is
  * live. The position and the live group change together, within one turn of the event loop.
+ *
+ * A node follows a channel for each of its sockets, so what only few of them need is made when it is needed.
  */
 export class Channel {
   readonly name: string;
   /** Resolves once `last` is known; rejects as `Broker.subscribe` does. */
   readonly followed: Promise<void>;
-  /** Told of every reset, after the live group was. */
-  readonly onReset: (reason: Unrecoverable) => void;
-  /** Subscribers, those on their way in included. */
-  members = 0;
+  /** Subscribers, those on their way in included, and followings. */
+  users = 0;
 
-  readonly #counters: HubCounters;
-  readonly #live = new Map<Outlet, number>();
-  readonly #waiting = new Set<() => void>();
+  readonly #context: ChannelContext;
+  readonly #live = new Audience();
+  #waiting: Set<() => void> | undefined;
   #subscription: Subscription | undefined;
-  #last: Position = { epoch: "", offset: 0, tag: "" };
+  #began: Position | undefined;
+  #last = NOWHERE;
   #resets = 0;
 
-  constructor(name: string, broker: Broker, counters: HubCounters, onReset: (reason: Unrecoverable) => void) {
+  constructor(name: string, context: ChannelContext) {
     this.name = name;
-    this.onReset = onReset;
-    this.#counters = counters;
-    this.followed = this.#follow(broker);
+    this.#context = context;
+    this.followed = this.#follow();
+  }
+
+  /** Where the broker's subscription began, once it did. */
+  get began(): Position | undefined {
+    return this.#began;
   }
 
   /** The position of the entry delivered last on this node. */
@@ -40,19 +58,18 @@ export class Channel {
   }
 
   enter(outlet: Outlet): void {
-    this.#live.set(outlet, (this.#live.get(outlet) ?? 0) + 1);
+    this.#live.enter(outlet);
   }
 
   leave(outlet: Outlet): void {
-    const left = (this.#live.get(outlet) ?? 0) - 1;
-    if (left > 0) this.#live.set(outlet, left);
-    else this.#live.delete(outlet);
+    this.#live.leave(outlet);
   }
 
   /** Calls back once, at the next entry or reset; the answer takes it back. */
   onAdvance(listener: () => void): () => void {
+    this.#waiting ??= new Set();
     this.#waiting.add(listener);
-    return () => this.#waiting.delete(listener);
+    return () => this.#waiting?.delete(listener);
   }
 
   async close(): Promise<void> {
@@ -60,43 +77,53 @@ export class Channel {
     await this.#subscription?.close();
   }
 
-  async #follow(broker: Broker): Promise<void> {
-    this.#subscription = await broker.subscribe(this.name, (event) => this.#on(event));
+  async #follow(): Promise<void> {
+    this.#subscription = await this.#context.broker.subscribe(this.name, (event) => this.#on(event));
   }
 
   #on(event: ChannelEvent): void {
     switch (event.type) {
       case "subscribed":
+        this.#began = event.position;
         this.#last = event.position;
         break;
       case "entry":
         this.#deliver(event.entry);
         break;
       case "reset":
-        this.#last = event.head;
-        this.#resets++;
-        this.#counters.resets++;
-        for (const outlet of this.#live.keys()) outlet.reset(this.name, event.head, event.reason);
-        this.onReset(event.reason);
-        this.#advance();
+        this.#reset(event.head, event.reason);
+        break;
+      case "volatile":
+        this.#live.each((outlet) => outlet.volatile?.(this.name, event.data));
         break;
     }
   }
 
+  #reset(head: Position, reason: Unrecoverable): void {
+    this.#last = head;
+    this.#resets++;
+    this.#context.counters.resets++;
+    this.#live.each((outlet) => outlet.reset(this.name, head, reason));
+    this.#context.onEvent({ type: "reset", channel: this.name, reason });
+    this.#advance();
+  }
+
   #deliver(entry: Entry): void {
     if (entry.offset <= this.#last.offset) {
-      this.#counters.stale++;
+      this.#context.counters.stale++;
       return;
     }
-    this.#counters.entries++;
+    this.#context.counters.entries++;
+    this.#context.sequence.advance(entry);
     this.#last = { epoch: this.#last.epoch, offset: entry.offset, tag: entry.tag };
-    for (const outlet of this.#live.keys()) outlet.deliver(this.name, entry);
-    if (this.#waiting.size > 0) this.#advance();
+    this.#live.each((outlet) => outlet.deliver(this.name, entry));
+    this.#advance();
   }
 
   #advance(): void {
-    const listeners = [...this.#waiting];
-    this.#waiting.clear();
+    const listeners = this.#waiting;
+    if (!listeners) return;
+    this.#waiting = undefined;
     for (const listener of listeners) listener();
   }
 }

@@ -4,6 +4,8 @@ export interface HubCounters {
   channels: number;
   /** Subscribers of this node now, those on their way in included. */
   members: number;
+  /** Channels' outlets that were asked for with `follow`, now. */
+  followings: number;
   /** Entries that the broker delivered, once each whatever number of subscribers there were. */
   entries: number;
   /** Entries that the broker delivered although an equal or later one was delivered before; they went no further. */
@@ -18,7 +20,7 @@ export interface HubCounters {
   caughtUp: number;
   /** Reads of the log. */
   reads: number;
-  /** Resumes that took part in a read that was under way. */
+  /** Reads that took part in one that was asked for before. */
   sharedReads: number;
   /** Times that entries were lost to a followed channel. */
   resets: number;
@@ -30,6 +32,7 @@ export function zeroCounters(): HubCounters {
   return {
     channels: 0,
     members: 0,
+    followings: 0,
     entries: 0,
     stale: 0,
     joined: 0,

@@ -1,13 +1,15 @@
-import type { Broker, Position } from "@holdfast/broker";
-import { Channel } from "./channel.ts";
+import type { Broker, History, HistoryQuery, Position } from "@holdfast/broker";
+import { Channel, type ChannelContext } from "./channel.ts";
 import { type HubCounters, zeroCounters } from "./counters.ts";
 import { HubError } from "./errors.ts";
 import type { HubEvent } from "./events.ts";
+import { ClosedFollowing, type Following, OpenFollowing } from "./following.ts";
 import { LogReader } from "./log-reader.ts";
 import { Member } from "./member.ts";
 import { type HubOptions, type HubSettings, readHubOptions } from "./options.ts";
 import type { Arrival, Membership, Outlet } from "./outlet.ts";
 import { Probe } from "./probe.ts";
+import { Sequence } from "./sequence.ts";
 
 /** One outlet's access to a hub. */
 export interface HubBinding {
@@ -28,10 +30,12 @@ export interface HubBinding {
  */
 export class Hub {
   readonly node: string;
+  readonly broker: Broker;
   readonly counters: Readonly<HubCounters>;
   readonly #counters: HubCounters = zeroCounters();
-  readonly #broker: Broker;
   readonly #settings: HubSettings;
+  readonly #sequence: Sequence;
+  readonly #context: ChannelContext;
   readonly #reader: LogReader;
   readonly #probe: Probe;
   readonly #channels = new Map<string, Channel>();
@@ -42,9 +46,16 @@ export class Hub {
   /** @throws HubError `HUB_OPTION_INVALID` */
   constructor(broker: Broker, options: HubOptions) {
     this.#settings = readHubOptions(options);
-    this.#broker = broker;
+    this.broker = broker;
     this.node = options.node;
     this.counters = this.#counters;
+    this.#sequence = new Sequence(broker.abilities);
+    this.#context = {
+      broker,
+      counters: this.#counters,
+      sequence: this.#sequence,
+      onEvent: (event) => this.#event(event),
+    };
     this.#reader = new LogReader(broker, this.#settings.pageSize, this.#settings.maxReads, this.#counters);
     this.#probe = new Probe(broker, this.#settings, (channel, error) =>
       this.#failed("probe", channel, error),
@@ -54,6 +65,42 @@ export class Hub {
   /** A message that this node published to itself has come back lately. */
   get ready(): boolean {
     return this.#probe.ready;
+  }
+
+  /** The greatest `seq` of the entries handed to outlets so far, the one in hand included; 0 before the first. */
+  get seq(): number {
+    return this.#sequence.seq;
+  }
+
+  /**
+   * Whether everything that this node had to hand out with a lower `seq` than {@link seq} was handed out before. False
+   * on a broker without the ability `oneSequence`.
+   */
+  get inOrder(): boolean {
+    return this.#sequence.inOrder;
+  }
+
+  /** Hands all of a channel's entries, resets and volatile messages to an outlet, which need not be attached. */
+  follow(outlet: Outlet, name: string): Following {
+    if (this.#closed) return new ClosedFollowing();
+    const channel = this.#enter(name);
+    this.#counters.followings++;
+    const following = new OpenFollowing(channel, outlet, this.#unfollowed);
+    if (!channel.began) {
+      channel.followed.catch((error) => {
+        this.#failed("subscribe", name, error);
+        following.close();
+      });
+    }
+    return following;
+  }
+
+  /**
+   * Reads a channel's log as `Broker.history` does. Equal reads that have not begun yet become one, and at most
+   * `maxReads` are under way at a time.
+   */
+  read(channel: string, query: HistoryQuery): Promise<History> {
+    return this.#reader.read(channel, query);
   }
 
   attach(outlet: Outlet): HubBinding {
@@ -80,16 +127,12 @@ export class Hub {
     if (this.#closed || !members) {
       return { joined: Promise.reject(new HubError("HUB_CLOSED")), leave: () => {} };
     }
-    const channel = this.#channels.get(name) ?? this.#follow(name);
-    channel.members++;
+    const channel = this.#enter(name);
     this.#counters.members++;
-    clearTimeout(this.#lingering.get(channel));
-    this.#lingering.delete(channel);
     const member: Member = new Member(channel, outlet, cursor, arrival, this.#reader, this.#counters, () => {
       members.delete(member);
       this.#counters.members--;
-      channel.members--;
-      if (channel.members === 0) this.#linger(channel);
+      this.#leave(channel);
     });
     members.add(member);
     member.joined.catch((error) => this.#failed("history", name, error));
@@ -102,10 +145,27 @@ export class Hub {
     for (const member of members ?? []) member.leave();
   }
 
-  #follow(name: string): Channel {
-    const channel = new Channel(name, this.#broker, this.#counters, (reason) => {
-      this.#event({ type: "reset", channel: name, reason });
-    });
+  /** The channel with one user more. */
+  #enter(name: string): Channel {
+    const channel = this.#channels.get(name) ?? this.#begin(name);
+    if (channel.users++ === 0) {
+      clearTimeout(this.#lingering.get(channel));
+      this.#lingering.delete(channel);
+    }
+    return channel;
+  }
+
+  #leave(channel: Channel): void {
+    if (--channel.users === 0) this.#linger(channel);
+  }
+
+  readonly #unfollowed = (channel: Channel): void => {
+    this.#counters.followings--;
+    this.#leave(channel);
+  };
+
+  #begin(name: string): Channel {
+    const channel = new Channel(name, this.#context);
     this.#channels.set(name, channel);
     this.#counters.channels++;
     channel.followed.catch(() => this.#forget(channel));

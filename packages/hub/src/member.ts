@@ -86,7 +86,7 @@ export class Member implements Membership {
         return this.#goLive();
       }
       const resets = channel.resets;
-      const page = await this.#reader.read(channel.name, position, resets);
+      const page = await this.#reader.readOn(channel.name, position, resets);
       if (this.#left) return;
       if (resets !== channel.resets) continue;
       if (page.type === "unrecoverable") {

@@ -4,6 +4,7 @@ export type { HubCounters } from "./counters.ts";
 export type { HubErrorCode } from "./errors.ts";
 export { HubError } from "./errors.ts";
 export type { HubEvent } from "./events.ts";
+export type { Following } from "./following.ts";
 export type { HubBinding } from "./hub.ts";
 export { Hub } from "./hub.ts";
 export type { HubOptions } from "./options.ts";

@@ -9,6 +9,8 @@ export interface Outlet {
   deliver(channel: string, entry: Entry): void;
   /** Entries were lost to everybody live on the channel, or its log began anew; what follows comes after `head`. */
   reset(channel: string, head: Position, reason: Unrecoverable): void;
+  /** What `Broker.notify` was given for a channel, for everybody live on it: outside of the log and of its order. */
+  volatile?(channel: string, data: Uint8Array): void;
 }
 
 /** Where a subscription begins. */
