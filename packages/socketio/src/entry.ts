@@ -1,12 +1,12 @@
 import type { Entry } from "@holdfast/broker";
-import { decodeMessage } from "@holdfast/hub";
+import { decodePacketEntry } from "./cluster/packet-entry.ts";
 import { UNREADABLE } from "./wire.ts";
 
 /** The arguments of `holdfast:entry`. */
 export type EntryArguments = [channel: string, offset: number, tag: string, event: string, data: unknown];
 
 /**
- * An entry as it goes to clients. One whose bytes are no message keeps its place, without content: left out, it
+ * An entry as it goes to subscribers: an event of several arguments comes with the array of them. One whose bytes are no message keeps its place, without content: left out, it
  * would look like a loss to every client, for ever.
  */
 export function entryArguments(
@@ -14,10 +14,14 @@ export function entryArguments(
   entry: Entry,
   onUnreadable: (reason: string) => void,
 ): EntryArguments {
-  const decoded = decodeMessage(entry.data);
-  if (decoded.ok) return [channel, entry.offset, entry.tag, decoded.message.event, decoded.message.data];
-  onUnreadable(decoded.reason);
-  return [channel, entry.offset, entry.tag, UNREADABLE, null];
+  const decoded = decodePacketEntry(entry.data);
+  if (!decoded.ok) {
+    onUnreadable(decoded.reason);
+    return [channel, entry.offset, entry.tag, UNREADABLE, null];
+  }
+  const [event, ...args] = decoded.value.data;
+  const data = args.length > 1 ? args : (args[0] ?? null);
+  return [channel, entry.offset, entry.tag, String(event), data];
 }
 
 /** About the bytes of an entry on the wire. */
