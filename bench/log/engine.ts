@@ -3,9 +3,9 @@ import { openNatsBroker } from "@holdfast/broker-nats";
 import { connectRedisBroker } from "@holdfast/broker-redis";
 
 /** Which engine a URL's scheme names; what is in none of these is for `openBroker`. */
-const ENGINES: ReadonlyMap<string, (url: string) => Broker> = new Map([
-  ["redis", connectRedisBroker],
-  ["nats", openNatsBroker],
+const ENGINES: ReadonlyMap<string, (url: string) => Broker> = new Map<string, (url: string) => Broker>([
+  ["redis", (url) => connectRedisBroker(url)],
+  ["nats", (url) => openNatsBroker(url)],
 ]);
 
 /** The broker that a URL names, on whichever engine. */

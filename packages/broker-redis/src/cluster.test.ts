@@ -43,6 +43,42 @@ test("a slot that moves to another server takes its channel's subscribers along,
   }
 }, 60_000);
 
+test("a key whose record has moved ahead of its channel is not taken for a new one", async () => {
+  cluster = await RedisCluster.start();
+  const broker = connect(cluster.url);
+  const data = new TextEncoder().encode("once");
+  const [channel = ""] = CHANNELS;
+  const options = { idempotencyKey: "key" };
+  const first = await broker.publish(channel, data, options);
+  const partitions = new Partitions("holdfast", 128);
+  const move = cluster.beginMove(slotOf(partitions.keyOf(partitions.of(channel))));
+  expect(move.take((key) => key.includes("}i "))).toHaveLength(1);
+  const again = broker.publish(channel, data, options);
+  // Publications of one turn of the event loop wait together.
+  await new Promise((resolve) => setImmediate(resolve));
+  const alone = await broker.publish(channel, data);
+  move.end();
+  expect(await again).toEqual({ ...first, duplicate: true });
+  expect(alone).toMatchObject({ position: { offset: 2 }, duplicate: false });
+  expect((await broker.history(channel, {})).head.offset).toBe(2);
+}, 60_000);
+
+test("a lease is nobody else's while its records are in two places", async () => {
+  cluster = await RedisCluster.start();
+  const [a, b] = [connect(cluster.url), connect(cluster.url)];
+  const lease = { group: "group", key: "key", value: new Uint8Array(), ttlMs: 60_000, lingerMs: 0 };
+  const absent = { type: "expect", version: 0 } as const;
+  await a.leases.put({ ...lease, owner: "a", when: absent });
+  const move = cluster.beginMove(slotOf(new Partitions("holdfast", 128).keyOf(0)));
+  // First what says that its owner lives, and what the lease is in; the rest stays.
+  expect(move.take((key) => /}l[go] /.test(key)).length).toBeGreaterThan(1);
+  const taking = b.leases.put({ ...lease, owner: "b", when: absent });
+  const listing = b.leases.list("group");
+  move.end();
+  expect(await taking).toMatchObject({ type: "refused", lease: { owner: "a" } });
+  expect(await listing).toMatchObject([{ key: "key", owner: "a" }]);
+}, 60_000);
+
 test("a server that is killed is followed by its replica, and no accepted entry is lost in silence", async () => {
   cluster = await RedisCluster.start(1);
   const [a, b] = [connect(cluster.url), connect(cluster.url)];

@@ -1,11 +1,15 @@
 import { BrokerError } from "@holdfast/broker";
 import type { Address, Argument, Connection, Credentials, Reply } from "./connection.ts";
+import type { RedisBrokerEvent } from "./events.ts";
 import { KeptConnection, type KeptSettings } from "./kept-connection.ts";
 import { isAnswer, remedyFor } from "./redis-error.ts";
+import { eventsOf, readServerFacts } from "./server-facts.ts";
 
 export interface LinkSettings extends KeptSettings {
   /** Bytes of commands that wait for their answer. */
   readonly maxPendingBytes: number;
+  readonly onEvent: (event: RedisBrokerEvent) => void;
+  readonly onListenerError: (error: unknown) => void;
 }
 
 export interface Command {
@@ -55,7 +59,7 @@ const WAIT_MS = 50;
 export class CommandLink {
   readonly #kept: KeptConnection;
   readonly #host: LinkHost;
-  readonly #maxPendingBytes: number;
+  readonly #settings: LinkSettings;
   readonly #jobs = new Set<Job>();
   #ready: Connection | undefined;
   #refusal: BrokerError | undefined;
@@ -64,7 +68,7 @@ export class CommandLink {
 
   constructor(host: LinkHost, credentials: Credentials, settings: LinkSettings) {
     this.#host = host;
-    this.#maxPendingBytes = settings.maxPendingBytes;
+    this.#settings = settings;
     this.#kept = new KeptConnection(
       {
         locate: () => host.locate(),
@@ -92,7 +96,7 @@ export class CommandLink {
     if (this.#closed) return Promise.reject(new Retired("The server was left."));
     if (this.#refusal) return Promise.reject(this.#refusal);
     const bytes = sizeOf(command);
-    if (this.#pendingBytes + bytes > this.#maxPendingBytes)
+    if (this.#pendingBytes + bytes > this.#settings.maxPendingBytes)
       return Promise.reject(new BrokerError("BROKER_UNAVAILABLE", "Too many bytes wait for the server."));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
@@ -131,6 +135,20 @@ export class CommandLink {
     this.#refusal = undefined;
     this.#ready = connection;
     for (const job of this.#jobs) this.#send(job, connection);
+    void this.#tellOf(connection);
+  }
+
+  async #tellOf(connection: Connection): Promise<void> {
+    const { onEvent, onListenerError } = this.#settings;
+    const { host, port } = connection.address;
+    // It was lost meanwhile, or says nothing of itself.
+    const facts = await readServerFacts(connection).catch(() => undefined);
+    if (!facts || this.#ready !== connection) return;
+    try {
+      for (const event of eventsOf(`${host}:${port}`, facts)) onEvent(event);
+    } catch (error) {
+      onListenerError(error);
+    }
   }
 
   #down(error: Error): void {

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { FaultProxy } from "../../broker/test/fault-proxy.ts";
 import { Followed, numbers, publishSurely } from "../test/followed.ts";
 import { RedisServer } from "../test/redis-server.ts";
-import { connectRedisBroker, type RedisBrokerOptions } from "./mod.ts";
+import { connectRedisBroker, type RedisBrokerEvent, type RedisBrokerOptions } from "./mod.ts";
 
 const QUICK = { minBackOffMs: 5, maxBackOffMs: 50, heartbeatMs: 50, deadAfterMs: 300, requestMs: 5000 };
 const WAIT = { timeout: 15_000, interval: 10 };
@@ -170,6 +170,50 @@ describe("a server", () => {
       server.command("SCRIPT", "FLUSH");
       expect((await publishSurely(broker, CHANNEL, `${n}`)).position.offset).toBe(n);
     }
+  });
+});
+
+describe("with each connection it is told how safe what is accepted is", () => {
+  async function told(server: RedisServer, url = server.url): Promise<readonly RedisBrokerEvent[]> {
+    const events: RedisBrokerEvent[] = [];
+    const broker = connectRedisBroker(url, { ...QUICK, onEvent: (event) => events.push(event) });
+    keep(broker, () => broker.close());
+    await vi.waitFor(() => expect(events.length).toBeGreaterThan(0), WAIT);
+    return events;
+  }
+
+  test.each([
+    [["--appendonly", "yes", "--appendfsync", "always"], /^on the server's disk before it is accepted/],
+    [["--appendonly", "yes", "--appendfsync", "everysec"], /synced each second/],
+    [["--appendonly", "yes", "--appendfsync", "no"], /when the system likes/],
+    [["--save", "60 1"], /^in memory, and in snapshots: .*save 60 1/],
+    [["--min-replicas-to-write", "1"], /^in memory only: .*; refused while fewer than 1 replicas/],
+  ])("by a server with %j", async (options, durability) => {
+    const server = await start(...options);
+    const [event] = await told(server);
+    expect(event).toMatchObject({
+      type: "connected",
+      server: `127.0.0.1:${server.port}`,
+      durability: expect.stringMatching(durability),
+    });
+  });
+
+  test("by one that forbids to read its configuration, as far as it says", async () => {
+    const server = await start("--appendonly", "yes");
+    server.command("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-config");
+    const [event] = await told(server, server.url.replace("//", "//app:secret@"));
+    expect(event).toMatchObject({ durability: expect.stringMatching(/does not say how that is synced/) });
+    expect(event).not.toHaveProperty("appendfsync");
+  });
+
+  test("and that logs may be evicted", async () => {
+    const server = await start("--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru");
+    const events = await told(server);
+    expect(events[1]).toEqual({
+      type: "may-evict",
+      server: `127.0.0.1:${server.port}`,
+      policy: "volatile-lru",
+    });
   });
 });
 

@@ -1,7 +1,8 @@
 import { Script } from "./scripts.ts";
 
 /**
- * The leases in Redis, all in one slot: the hash tag is the script's declared key L.
+ * The leases in Redis, all in one slot: the hash tag is the script's declared key L. In a cluster `L~`, which is never there,
+ * is declared too.
  *
  * | key | type | what |
  * |---|---|---|

@@ -1,5 +1,6 @@
 import { BrokerError, type Retention } from "@holdfast/broker";
 import { type Bounds, checkRetention, readNumbers, warnOfListener } from "@holdfast/broker/engine";
+import type { RedisBrokerEvent } from "./events.ts";
 
 export interface RedisBrokerOptions {
   /** What all keys begin with, so that several systems can share a server. 1 to 50 letters, digits, `-` and `_`. Default `holdfast`. */
@@ -28,6 +29,12 @@ export interface RedisBrokerOptions {
   readonly deadAfterMs?: number;
   /** How often the heads of all followed channels are compared with the log. Default 5 minutes. */
   readonly checkMs?: number;
+  /**
+   * For `rediss`: certificates (PEM) of the authorities that sign the servers'. Default: those that Node trusts, to which
+   * `NODE_EXTRA_CA_CERTS` adds.
+   */
+  readonly ca?: string;
+  readonly onEvent?: (event: RedisBrokerEvent) => void;
   /** Told what a listener threw. Default: a Node warning. */
   readonly onListenerError?: (error: unknown) => void;
 }
@@ -66,15 +73,21 @@ export type RedisSettings = typeof DEFAULTS & {
   readonly prefix: string;
   readonly maxEntries: number;
   readonly maxAgeMs: number;
+  readonly ca: string | undefined;
+  readonly onEvent: (event: RedisBrokerEvent) => void;
   readonly onListenerError: (error: unknown) => void;
 };
 
 /** @throws BrokerError `OPTIONS_INVALID`, `RETENTION_INVALID` */
 export function readOptions(options: RedisBrokerOptions): RedisSettings {
   const { prefix = "holdfast", retention = RETENTION, onListenerError = warnOfListener } = options;
-  const numbers = readNumbers(options, DEFAULTS, BOUNDS, ["prefix", "retention", "onListenerError"]);
+  const { ca, onEvent = () => undefined } = options;
+  const others = ["prefix", "retention", "ca", "onEvent", "onListenerError"];
+  const numbers = readNumbers(options, DEFAULTS, BOUNDS, others);
   if (!/^[A-Za-z0-9_-]{1,50}$/.test(prefix))
     throw new BrokerError("OPTIONS_INVALID", "prefix is 1 to 50 letters, digits, - and _.");
+  if (ca !== undefined && !(typeof ca === "string" && ca.includes("-----BEGIN CERTIFICATE-----")))
+    throw new BrokerError("OPTIONS_INVALID", "ca is one or several certificates in PEM.");
   checkRetention(retention);
-  return { ...numbers, prefix, ...retention, onListenerError };
+  return { ...numbers, prefix, ...retention, ca, onEvent, onListenerError };
 }

@@ -15,11 +15,18 @@ export class Partitions {
     return this.keys[partition] ?? "";
   }
 
-  /** The keys that a script on these channels uses; see `Script.call`. */
-  keysOf(partition: number, channels: Iterable<string>): string[] {
+  /** The keys that a script on these channels uses, and on these idempotency keys; see `Script.call`. */
+  keysOf(
+    partition: number,
+    channels: Iterable<string>,
+    keyed: Iterable<{ readonly channel: string; readonly idempotencyKey: string }> = [],
+  ): string[] {
     const key = this.keyOf(partition);
     if (this.keys.length === 1) return [key];
-    return [key, ...[...channels].flatMap((channel) => [`${key}m ${channel}`, `${key}s ${channel}`])];
+    const keys = [key];
+    for (const channel of channels) keys.push(`${key}m ${channel}`, `${key}s ${channel}`);
+    for (const { channel, idempotencyKey } of keyed) keys.push(`${key}i ${channel} ${idempotencyKey}`);
+    return keys;
   }
 
   /** The PUB/SUB channel that tells what happens in a channel. */

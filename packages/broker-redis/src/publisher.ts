@@ -27,7 +27,7 @@ interface Waiting {
   readonly channel: string;
   readonly args: readonly Argument[];
   readonly bytes: number;
-  readonly isKeyed: boolean;
+  readonly idempotencyKey: string | undefined;
   readonly deadline: number;
   readonly resolve: (published: Published) => void;
   readonly reject: (error: BrokerError) => void;
@@ -66,7 +66,7 @@ export class Publisher {
         channel,
         args: argumentsOf(channel, data, options),
         bytes,
-        isKeyed: options.idempotencyKey !== undefined,
+        idempotencyKey: options.idempotencyKey,
         deadline: performance.now() + this.#settings.requestMs,
         resolve,
         reject,
@@ -80,7 +80,7 @@ export class Publisher {
     if (this.#pendingBytes + bytes > this.#settings.maxPendingBytes)
       throw new BrokerError("BROKER_UNAVAILABLE", "Too many bytes wait for the server.");
     const args = publications.flatMap(({ channel, data, ...options }) => argumentsOf(channel, data, options));
-    const repeatable = publications.every(({ idempotencyKey }) => idempotencyKey !== undefined);
+    const repeatable = publications.every(isKeyed);
     const deadline = performance.now() + this.#settings.requestMs;
     try {
       return await this.#call(args, bytes, publications, repeatable, deadline);
@@ -108,14 +108,14 @@ export class Publisher {
 
   async #send(batch: readonly Waiting[], bytes: number): Promise<void> {
     const args = batch.flatMap((one) => one.args);
-    const isKeyed = batch.every((one) => one.isKeyed);
+    const repeatable = batch.every(isKeyed);
     const deadline = Math.max(...batch.map((one) => one.deadline));
     try {
-      const published = await this.#call(args, bytes, batch, isKeyed, deadline);
+      const published = await this.#call(args, bytes, batch, repeatable, deadline);
       for (const [n, one] of batch.entries()) one.resolve(published[n] as Published);
     } catch (error) {
       for (const one of batch)
-        if (error instanceof LostAnswer && one.isKeyed && one.deadline > performance.now()) this.#add(one);
+        if (error instanceof LostAnswer && isKeyed(one) && one.deadline > performance.now()) this.#add(one);
         else one.reject(brokerError(error));
     }
   }
@@ -123,13 +123,13 @@ export class Publisher {
   async #call(
     args: readonly Argument[],
     bytes: number,
-    publications: readonly { readonly channel: string }[],
+    publications: readonly Keyed[],
     repeatable: boolean,
     deadline: number,
   ): Promise<Published[]> {
     const count = publications.length;
     const channels = new Set(this.#router.sharded ? publications.map(({ channel }) => channel) : []);
-    const keys = this.#partitions.keysOf(this.#partition, channels);
+    const keys = this.#partitions.keysOf(this.#partition, channels, publications.filter(isKeyed));
     const { maxEntries, maxAgeMs, idempotencyMs, forgetChannelAfterMs } = this.#settings;
     const tags = randomText(count * TAG_CHARACTERS);
     const epoch = randomText(EPOCH_CHARACTERS);
@@ -143,6 +143,15 @@ export class Publisher {
       this.#pendingBytes -= bytes;
     }
   }
+}
+
+interface Keyed {
+  readonly channel: string;
+  readonly idempotencyKey?: string | undefined;
+}
+
+function isKeyed<T extends Keyed>(publication: T): publication is T & { readonly idempotencyKey: string } {
+  return publication.idempotencyKey !== undefined;
 }
 
 function argumentsOf(channel: string, data: Uint8Array, options: PublishOptions): Argument[] {

@@ -22,6 +22,9 @@ export type Remedy =
 const CODE =
   /(?:^|[ :-])(NOSCRIPT|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MOVED|ASK|OOM|MISCONF|NOAUTH|WRONGPASS|NOPERM)\b/;
 
+/** Codes that OpenSSL's check of a certificate ends with, as Node gives them. */
+const UNTRUSTED = /CERT|SIGNATURE|ISSUER|_CRL_|_CHAIN/;
+
 export function remedyFor({ message }: Error): Remedy {
   switch (codeOf(message)) {
     case "NOSCRIPT":
@@ -52,17 +55,26 @@ export function brokerError(error: unknown): BrokerError {
   const options = { cause: error };
   const code = isAnswer(error) ? codeOf(message) : undefined;
   if (code === "OOM" || code === "MISCONF") return new BrokerError("BROKER_FULL", message, options);
+  if (isUntrusted(error))
+    return new BrokerError("BROKER_UNAVAILABLE", `The server's certificate is refused: ${message}.`, options);
   if (isRefusal(error)) return new BrokerError("TOKEN_REFUSED", message, options);
   return new BrokerError("BROKER_UNAVAILABLE", message, options);
 }
 
-/** Whether the server does not take the credentials: trying again is of no use until they, or it, are changed. */
+/** Whether one side does not let the other in: trying again is of no use until one of them is changed. */
 export function isRefusal(error: unknown): boolean {
+  if (isUntrusted(error)) return true;
   if (!isAnswer(error)) return false;
   const code = codeOf(error.message);
   return (
     code === "NOAUTH" || code === "WRONGPASS" || code === "NOPERM" || /invalid password/.test(error.message)
   );
+}
+
+/** Whether the certificate is of an authority that is not trusted, of another name, or out of date. */
+function isUntrusted(error: unknown): error is Error {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return code === "ERR_TLS_CERT_ALTNAME_INVALID" || UNTRUSTED.test(code);
 }
 
 function codeOf(message: string): string | undefined {

@@ -162,15 +162,24 @@ export class RedisLeases implements LeaseTable {
   }
 
   async #call(script: Script, args: readonly Argument[]): Promise<Reply> {
-    const { router, partition, key, requestMs } = this.#host;
+    const { router, partition, requestMs } = this.#host;
     this.#sweepIn(SWEEP_MS[1]);
     const deadline = performance.now() + requestMs;
     try {
-      const call = script.call([key], [router.sharded ? 1 : 0, ...args]);
+      const call = script.call(this.#keys(), [router.sharded ? 1 : 0, ...args]);
       return await router.run(partition, { ...call, repeatable: true, deadline });
     } catch (error) {
       throw brokerError(error);
     }
+  }
+
+  /**
+   * Scripts find most of their keys only as they run. So one is declared that is never there: while the slot moves, the
+   * server answers TRYAGAIN or ASK, since it may be elsewhere already, and no script ever sees a part of the leases.
+   */
+  #keys(): readonly string[] {
+    const { router, key } = this.#host;
+    return router.sharded ? [key, `${key}~`] : [key];
   }
 
   /** At the latest in so many milliseconds, but not at once. */
@@ -186,12 +195,12 @@ export class RedisLeases implements LeaseTable {
   }
 
   async #sweepOnce(): Promise<void> {
-    const { router, partition, key, requestMs } = this.#host;
+    const { router, partition, requestMs } = this.#host;
     let next: number = SWEEP_MS[1];
     this.#sweep = undefined;
     try {
       const deadline = performance.now() + requestMs;
-      const call = SWEEP.call([key], [router.sharded ? 1 : 0]);
+      const call = SWEEP.call(this.#keys(), [router.sharded ? 1 : 0]);
       const due = Number(await router.run(partition, { ...call, repeatable: true, deadline }));
       if (due >= 0) next = due;
     } catch {

@@ -35,21 +35,41 @@ export class RedisCluster {
 
   /** Moves a slot from its server to another one, key by key, as `redis-cli --cluster reshard` does. */
   async moveSlot(slot: number): Promise<void> {
+    const move = this.beginMove(slot);
+    while (move.next()) await pause(20);
+    move.end();
+  }
+
+  /** The same in steps of the caller's choice. */
+  beginMove(slot: number): SlotMove {
     const [from, to] = this.#ownersOf(slot);
     const [fromId, toId] = [from.command("CLUSTER", "MYID"), to.command("CLUSTER", "MYID")];
     to.command("CLUSTER", "SETSLOT", `${slot}`, "IMPORTING", fromId);
     from.command("CLUSTER", "SETSLOT", `${slot}`, "MIGRATING", toId);
-    for (;;) {
-      const keys = from
-        .command("CLUSTER", "GETKEYSINSLOT", `${slot}`, "1")
+    const keys = (count: number) =>
+      from
+        .command("CLUSTER", "GETKEYSINSLOT", `${slot}`, `${count}`)
         .split("\n")
         .filter((key) => key !== "");
-      if (keys.length === 0) break;
-      from.command("MIGRATE", "127.0.0.1", `${to.port}`, "", "0", "5000", "KEYS", ...keys);
-      await pause(20);
-    }
-    for (const server of [to, from, ...this.servers.filter((one) => one !== to && one !== from)])
-      server.command("CLUSTER", "SETSLOT", `${slot}`, "NODE", toId);
+    const take = (key: string) =>
+      from.command("MIGRATE", "127.0.0.1", `${to.port}`, "", "0", "5000", "KEYS", key);
+    return {
+      take: (isWanted) => {
+        const wanted = keys(1000).filter(isWanted);
+        for (const key of wanted) take(key);
+        return wanted;
+      },
+      next: () => {
+        const [key] = keys(1);
+        if (key !== undefined) take(key);
+        return key !== undefined;
+      },
+      end: () => {
+        for (const key of keys(1000)) take(key);
+        for (const server of [to, from, ...this.servers.filter((one) => one !== to && one !== from)])
+          server.command("CLUSTER", "SETSLOT", `${slot}`, "NODE", toId);
+      },
+    };
   }
 
   /** Kills a primary that has a replica. */
@@ -77,4 +97,14 @@ export class RedisCluster {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.servers.map((server) => server[Symbol.asyncDispose]()));
   }
+}
+
+/** A slot on its way: some of its keys are at the new place already. */
+export interface SlotMove {
+  /** Moves those of its keys, and says which these were. */
+  take(isWanted: (key: string) => boolean): string[];
+  /** Moves one of them. @returns false when there is none left */
+  next(): boolean;
+  /** Moves what is left, and has all servers know. */
+  end(): void;
 }

@@ -10,6 +10,8 @@ import { setTimeout as pause } from "node:timers/promises";
 /** Below the ports that Linux gives to outgoing connections, and so that a cluster's second port is valid, too. */
 const [FIRST_PORT, LAST_PORT] = [10_000, 22_000];
 const TRIES = 20;
+/** From a server's port to the one for TLS. */
+const TLS_AWAY = 25_000;
 
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
@@ -30,7 +32,7 @@ export class RedisServer {
     this.#child = child;
   }
 
-  /** @param options of redis-server, over: no persistence, on 127.0.0.1. */
+  /** @param options of redis-server, over: no persistence, on 127.0.0.1. `--tls` alone: also on `tlsPort`. */
   static async start(...options: readonly string[]): Promise<RedisServer> {
     const folder = await mkdtemp(join(tmpdir(), "holdfast-redis-"));
     for (let tries = 0; tries < TRIES; tries++) {
@@ -39,6 +41,10 @@ export class RedisServer {
       if (child) return new RedisServer(port, folder, options, child);
     }
     throw new Error("redis-server did not start on any of the ports that were tried.");
+  }
+
+  get tlsPort(): number {
+    return this.port + TLS_AWAY;
   }
 
   get url(): string {
@@ -125,7 +131,8 @@ function argumentsFor(port: number, folder: string, options: readonly string[]):
     "--daemonize",
     "no",
   ];
-  return [...own, ...options];
+  const tls = ["--tls-port", `${port + TLS_AWAY}`];
+  return [...own, ...options.flatMap((option) => (option === "--tls" ? tls : [option]))];
 }
 
 /** Starts it. @returns undefined when it ended before it was ready. */

@@ -1,11 +1,12 @@
 import { type Broker, openBroker } from "@holdfast/broker";
 import { type NatsBrokerEvent, openNatsBroker } from "@holdfast/broker-nats";
-import { connectRedisBroker } from "@holdfast/broker-redis";
+import { connectRedisBroker, type RedisBrokerEvent } from "@holdfast/broker-redis";
 import type { Log } from "./log.ts";
 
 type Open = (url: string, log: Log) => Broker;
 
-const openRedis: Open = (url) => connectRedisBroker(url);
+const openRedis: Open = (url, log) =>
+  connectRedisBroker(url, { onEvent: (event) => tellOfRedis(event, log) });
 const openNats: Open = (url, log) => openNatsBroker(url, { onEvent: (event) => tellOfNats(event, log) });
 
 /** Which engine a URL's scheme names; what is in none of these is for `openBroker`. */
@@ -25,6 +26,18 @@ const ENGINES: ReadonlyMap<string, Open> = new Map<string, Open>([
 export function openAnyBroker(url: string, log: Log): Broker {
   const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1] ?? "";
   return (ENGINES.get(scheme) ?? openBroker)(url, log);
+}
+
+function tellOfRedis(event: RedisBrokerEvent, log: Log): void {
+  switch (event.type) {
+    case "connected": {
+      const { type: _, durability, ...facts } = event;
+      log.info(facts, `what Redis accepts is kept so: ${durability}`);
+      return;
+    }
+    case "may-evict":
+      log.warn(event, "Redis throws logs away when its memory is full: set maxmemory-policy noeviction");
+  }
 }
 
 function tellOfNats(event: NatsBrokerEvent, log: Log): void {
