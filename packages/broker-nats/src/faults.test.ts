@@ -1,9 +1,11 @@
 import { cp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Broker, Position } from "@holdfast/broker";
+import { orderCheck } from "@holdfast/broker/contract";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { FaultProxy } from "../../broker/test/fault-proxy.ts";
 import { available, bytes, logOf, record, textOf, WAIT } from "../../broker/test/feed.ts";
 import { NatsServer } from "../test/nats-server.ts";
 import { type NatsBrokerEvent, type NatsBrokerOptions, openNatsBroker } from "./mod.ts";
@@ -63,6 +65,22 @@ describe("on a server that breaks", () => {
     expect(seen.resets()).toEqual([]);
     expect((await b.leases.list("g")).map(({ owner }) => owner)).toEqual(["me"]);
   });
+
+  test.each([1, 4])(
+    "says which entries may come later than those of other channels, with %i streams",
+    async (partitions) => {
+      const proxy = await FaultProxy.open(server.port);
+      const options = { ...QUICK, partitions };
+      const [a, b] = [
+        openNatsBroker(`nats://127.0.0.1:${proxy.port}`, options),
+        openNatsBroker(server.url, options),
+      ];
+      await Promise.all([available(a), available(b)]);
+      await orderCheck(a, b, "room", () => proxy.cut());
+      await Promise.all([a.close(), b.close()]);
+      await proxy.close();
+    },
+  );
 
   test("tells subscribers that the log was lost, with another epoch", async () => {
     const a = node();

@@ -111,6 +111,8 @@ export class FollowedChannel {
 
   /** The subscription went out before this question does, so every record that is newer than the answer is told of. */
   async #find(round: number): Promise<void> {
+    // What is told of meanwhile waits, while other channels go on.
+    if (this.#at) this.#channel.away();
     this.#at = undefined;
     this.#meanwhile = undefined;
     let newest: StoredRecord;
@@ -123,11 +125,14 @@ export class FollowedChannel {
     }
     if (round !== this.#round) return;
     const meanwhile = this.#meanwhile as StoredRecord | undefined;
-    this.#at = headOf(newest);
-    this.#seq = newest.seq;
-    this.#channel.subscribed(this.#at);
+    const head = headOf(newest);
+    const isLater = meanwhile !== undefined && meanwhile.seq > newest.seq;
+    const last = isLater && continues(meanwhile, head) ? meanwhile : newest;
+    this.#at = headOf(last);
+    this.#seq = last.seq;
+    this.#channel.subscribed(head, this.#at.offset);
     for (const data of this.#volatile.splice(0)) this.#channel.notify(data);
-    if (meanwhile && meanwhile.seq > newest.seq) this.#take(meanwhile);
+    if (isLater) this.#take(meanwhile);
   }
 
   #told({ subject, data, headers }: Msg): void {
@@ -147,9 +152,7 @@ export class FollowedChannel {
   #take(record: StoredRecord): void {
     const at = this.#at;
     if (!at || record.seq === this.#seq) return;
-    const follows = record.offset === at.offset + 1 && record.before === at.tag;
-    const isLater = record.seq > this.#seq && record.offset > at.offset + 1;
-    if (record.epoch !== at.epoch || !(follows || isLater)) {
+    if (!continues(record, at) || record.seq < this.#seq) {
       // Of before the answer, or of another log: the newest record tells.
       this.up();
       return;
@@ -169,4 +172,9 @@ export class FollowedChannel {
     this.#subscription?.subscription.unsubscribe();
     this.#subscription = undefined;
   }
+}
+
+/** Whether a record comes after a position of the same log, as far as can be seen: right after it, or with some between. */
+function continues({ epoch, offset, before }: StoredRecord, at: Position): boolean {
+  return epoch === at.epoch && (offset === at.offset + 1 ? before === at.tag : offset > at.offset + 1);
 }

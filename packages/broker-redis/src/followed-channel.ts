@@ -44,7 +44,12 @@ export class FollowedChannel {
           return "taken";
         }
         this.#late = announcement;
-        return this.#live ? "check" : "taken";
+        if (!this.#live) return "taken";
+        // Another log: nothing of it can be delivered before its head is read, and other channels go on meanwhile.
+        this.#live = false;
+        this.#round++;
+        this.channel?.away();
+        return "check";
     }
   }
 
@@ -54,15 +59,13 @@ export class FollowedChannel {
     if (round !== this.#round || !this.channel) return "taken";
     const here = this.position;
     const isBehindUs = here?.epoch === head.epoch && here.offset > head.offset;
-    if (!this.#live || !here || !(isBehindUs || isSame(here, head))) this.channel.subscribed(head);
-    this.#live = true;
-    this.#epoch = head.epoch;
     const late = this.#late;
     this.#late = undefined;
-    if (!late || (late.epoch === head.epoch && late.entry.offset <= head.offset)) return "taken";
-    if (late.epoch !== head.epoch) return "check";
-    this.channel.entry(late.entry);
-    return "taken";
+    const told = late?.epoch === head.epoch ? late.entry.offset : 0;
+    if (!this.#live || !here || !(isBehindUs || isSame(here, head))) this.channel.subscribed(head, told);
+    this.#live = true;
+    this.#epoch = head.epoch;
+    return late && late.epoch !== head.epoch ? "check" : "taken";
   }
 
   /** Its head could not be read. While it is live it needs none. */

@@ -12,7 +12,7 @@ import { Script } from "./scripts.ts";
  * | `Pi CHANNEL KEY` | string | `OFFSET EPOCH TAG SEQ` of the entry with this idempotency key |
  *
  * Announcements go to the PUB/SUB channel `Pc CHANNEL`: `E OFFSET SEQ TAG TIME EPOCH BYTES DATA`, several of them without
- * anything between; `V DATA` for a volatile message; `R` when the epoch was made new.
+ * anything between (on one server those that follow one another in `seq`); `V DATA` for a volatile message; `R` when the epoch was made new.
  */
 const COMMON = `
 local P = KEYS[1]
@@ -104,6 +104,9 @@ local entries, age, keep, forget = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local count = (#ARGV - 7) / 4
 local seq = redis.call('INCRBY', P, count) - count
 local metas, out, lengths = {}, {}, {}
+-- Whose entries are announced, and their text, which is one message for each: entries go out in the order of their seq,
+-- save on a cluster, whose nodes are told of no order, so that one message for each channel is enough.
+local told, texts, last = {}, {}, 0
 local nows = now .. ''
 for i = 1, count do
   local at = 4 + i * 4
@@ -116,7 +119,6 @@ for i = 1, count do
     local m = metas[name]
     if not m then
       m = open(name, epoch, entries, age)
-      m.news = {}
       metas[name] = m
     end
     if own ~= '' and own ~= m.kept then
@@ -152,14 +154,18 @@ for i = 1, count do
       lengths[#data] = length
     end
     local news = m.news
+    if not news or (not sharded and told[last] ~= name) then
+      news = {}
+      m.news = news
+      last = last + 1
+      told[last], texts[last] = name, news
+    end
     news[#news + 1] = 'E ' .. hs .. ' ' .. seqs .. ' ' .. tag .. ' ' .. m.ts .. ' ' .. m.e .. ' ' .. length
     news[#news + 1] = data
   end
 end
 for _, m in pairs(metas) do save(m, forget) end
-for name, m in pairs(metas) do
-  if #m.news > 0 then announce(sharded, name, table.concat(m.news)) end
-end
+for i = 1, last do announce(sharded, told[i], table.concat(texts[i])) end
 return {seq, table.concat(out, '\\n')}
 `);
 

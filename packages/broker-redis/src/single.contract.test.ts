@@ -1,5 +1,6 @@
 import { brokerContract } from "@holdfast/broker/contract";
 import { afterAll, beforeAll } from "vitest";
+import { FaultProxy } from "../../broker/test/fault-proxy.ts";
 import { RedisServer } from "../test/redis-server.ts";
 import { connectRedisBroker, REDIS_ABILITIES } from "./mod.ts";
 
@@ -14,7 +15,11 @@ brokerContract({
   abilities: REDIS_ABILITIES,
   limits: { maxEntryBytes: 1024 * 1024 },
   make: async () => {
-    const [a, b] = [connectRedisBroker(server.url), connectRedisBroker(server.url)];
-    return { a, b, [Symbol.asyncDispose]: async () => void (await Promise.all([a.close(), b.close()])) };
+    const proxy = await FaultProxy.open(server.port);
+    const [a, b] = [connectRedisBroker(proxy.urlOf(server.url)), connectRedisBroker(server.url)];
+    const dispose = async () => {
+      for (const part of [a, b, proxy]) await part.close();
+    };
+    return { a, b, cut: () => proxy.cut(), [Symbol.asyncDispose]: dispose };
   },
 });

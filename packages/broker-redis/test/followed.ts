@@ -1,13 +1,16 @@
 import { type Broker, BrokerError, type ChannelEvent, type Position, type Published } from "@holdfast/broker";
 import { expect } from "vitest";
 
-/** A subscriber that takes down what it was told. */
+/** A subscriber that takes down what it was told, but for how far other channels are. */
 export class Followed {
   readonly events: ChannelEvent[] = [];
 
   static async on(broker: Broker, channel: string, since?: Position): Promise<Followed> {
     const followed = new Followed();
-    await broker.subscribe(channel, (event) => followed.events.push(event), since ? { since } : {});
+    const listener = (event: ChannelEvent) => {
+      if (event.type !== "behind" && event.type !== "abreast") followed.events.push(event);
+    };
+    await broker.subscribe(channel, listener, since ? { since } : {});
     return followed;
   }
 

@@ -11,7 +11,7 @@ export interface Abilities {
   readonly durable: Ability;
   /** `publishAll` of valid publications is accepted as a whole or not at all, whatever breaks meanwhile. */
   readonly atomicBatch: Ability;
-  /** `seq` increases over all channels. */
+  /** `seq` increases over all channels, and entries of all channels are delivered in its order. */
   readonly oneSequence: Ability;
   /** `PublishOptions.retention`: a channel's own bounds, by count and by age. */
   readonly retention: Ability;

@@ -1,4 +1,5 @@
 import { SERVED } from "../test/abilities.ts";
+import { FaultProxy } from "../test/fault-proxy.ts";
 import { connectBroker } from "./connect.ts";
 import { brokerContract } from "./contract.ts";
 import { openEmbeddedBroker } from "./embedded.ts";
@@ -11,10 +12,11 @@ brokerContract({
   make: async () => {
     const broker = openEmbeddedBroker();
     const served = await serveBroker(broker);
-    const [a, b] = [connectBroker(served.url), connectBroker(served.url)];
+    const proxy = await FaultProxy.open(served.port);
+    const [a, b] = [connectBroker(proxy.urlOf(served.url)), connectBroker(served.url)];
     const dispose = async () => {
-      for (const part of [a, b, served, broker]) await part.close();
+      for (const part of [a, b, served, broker, proxy]) await part.close();
     };
-    return { a, b, [Symbol.asyncDispose]: dispose };
+    return { a, b, cut: () => proxy.cut(), [Symbol.asyncDispose]: dispose };
   },
 });

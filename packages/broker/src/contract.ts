@@ -5,17 +5,21 @@ import { historyContract } from "./contract/history.ts";
 import { leaseOwnerContract } from "./contract/lease-owner.ts";
 import { leasesContract } from "./contract/leases.ts";
 import { modelCheck } from "./contract/model.ts";
+import { orderCheck } from "./contract/order.ts";
 import { publishingContract } from "./contract/publishing.ts";
 import { subscribingContract } from "./contract/subscribing.ts";
 import type { ContractLimits } from "./contract/world.ts";
 import type { Broker } from "./port.ts";
 
+export { orderCheck } from "./contract/order.ts";
 export type { ContractLimits } from "./contract/world.ts";
 
 /** Two nodes of one engine: two connections to one broker, or the same broker twice where an engine has no more. */
 export interface BrokerPair {
   readonly a: Broker;
   readonly b: Broker;
+  /** Breaks the connections of `a`, as a network does; they can be made again at once. Absent where there is none. */
+  readonly cut?: () => void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -73,6 +77,9 @@ export function brokerContract({ name, make, abilities, limits }: BrokerContract
       leasesContract(world);
       leaseOwnerContract(world);
     }
+
+    test("says between which events entries of one channel may come later than those of others", () =>
+      orderCheck(world.a, world.b, world.channel, present().cut));
 
     test("agrees with a model while publishers and subscribers come and go at random", () =>
       modelCheck(world.a, world.b));

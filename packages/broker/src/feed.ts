@@ -29,6 +29,9 @@ export interface FeedHost {
   onListenerError(error: unknown): void;
 }
 
+const BEHIND: ChannelEvent = { type: "behind" };
+const ABREAST: ChannelEvent = { type: "abreast" };
+
 /** A listener on its way in, whose log can't be read now, is read to again after this long. */
 const RETRY_MS = 200;
 
@@ -45,6 +48,7 @@ export class Feed {
   #position: Position;
   /** Changes with every reset: what was read before is of no use after. */
   #resets = 0;
+  #isBehind = false;
   #ended = false;
 
   constructor(position: Position, host: FeedHost) {
@@ -70,6 +74,7 @@ export class Feed {
     if (since === undefined || isSame(since, this.#position)) {
       this.#members.add(member);
       this.#tell(member, { type: "subscribed", position: this.#position });
+      if (this.#isBehind) this.#tell(member, BEHIND);
       return subscription;
     }
     this.#arriving++;
@@ -125,6 +130,19 @@ export class Feed {
     }
   }
 
+  /** What comes next may come late, until `abreast`. */
+  behind(): void {
+    if (this.#isBehind) return;
+    this.#isBehind = true;
+    for (const member of this.#members) this.#tell(member, BEHIND);
+  }
+
+  abreast(): void {
+    if (!this.#isBehind) return;
+    this.#isBehind = false;
+    for (const member of this.#members) this.#tell(member, ABREAST);
+  }
+
   /** Ends all subscriptions without an event. */
   end(): void {
     this.#ended = true;
@@ -165,6 +183,7 @@ export class Feed {
     if (history.type === "unrecoverable") {
       this.#enter(member, this.#position);
       this.#tell(member, { type: "reset", head: this.#position, reason: history.reason });
+      if (this.#isBehind) this.#tell(member, BEHIND);
       return this.#position;
     }
     if (isFirst) this.#tell(member, { type: "subscribed", position: since });
@@ -174,8 +193,10 @@ export class Feed {
       position = { epoch: since.epoch, offset: entry.offset, tag: entry.tag };
       this.#tell(member, { type: "entry", entry });
     }
-    if (member.open && !this.#ended && position.offset >= this.#position.offset)
+    if (member.open && !this.#ended && position.offset >= this.#position.offset) {
       this.#enter(member, position);
+      if (this.#isBehind) this.#tell(member, BEHIND);
+    }
     // A page from before the feed's newest entry shows nothing new yet.
     else if (history.entries.length === 0 && !isFirst) throw new Error("The log is behind its feed.");
     return position;

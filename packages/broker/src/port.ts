@@ -20,6 +20,9 @@ import type { LeaseTable } from "./lease-table.ts";
  * - **No silent gap.** A connection that was lost is made again by the engine, with back-off. What was missed is
  *   read from the log and delivered before anything later. Where the log no longer reaches back, the subscriber is
  *   told with a `reset` event and nothing is delivered as though it followed on.
+ * - **One sequence.** With the ability `oneSequence`, one node's subscriptions together are given the entries of all
+ *   their channels in the order of `seq`, but for what comes late to a channel that was told to be `behind`, and for what
+ *   a subscription reads on its way in from `since`.
  * - **Disconnected.** A call waits for the connection for a bounded time and is then rejected as retryable.
  *   Subscriptions and followed leases stay, and go on by themselves.
  * - **Restart.** With the ability `durable`, logs, epochs, idempotency keys and leases are there again after a restart
@@ -167,6 +170,14 @@ export type ChannelEvent =
   | { readonly type: "entry"; readonly entry: Entry }
   /** Entries were lost to this subscription, or the log began anew; what follows comes after `head`. */
   | { readonly type: "reset"; readonly head: Position; readonly reason: Unrecoverable }
+  /**
+   * From here to `abreast`, what was published on this channel may still be on its way while later entries of other
+   * channels come: the connection was lost, or a gap is being read. `abreast` follows, after a `reset` too, unless the
+   * subscription is closed before. A subscription on its way in from `since` is told of what happens once it is in.
+   */
+  | { readonly type: "behind" }
+  /** All that was missed has been delivered, or lost with a `reset`: the channel keeps up with the others again. */
+  | { readonly type: "abreast" }
   /** What `notify` was given. */
   | { readonly type: "volatile"; readonly data: Uint8Array };
 

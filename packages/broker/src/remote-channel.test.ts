@@ -1,7 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { record, WAIT } from "../test/feed.ts";
 import { BrokerError } from "./errors.ts";
-import type { Entry, History, Position } from "./port.ts";
+import type { ChannelEvent, Entry, History, Position } from "./port.ts";
 import { type ChannelHost, RemoteChannel } from "./remote-channel.ts";
 
 function entry(offset: number): Entry {
@@ -123,4 +123,52 @@ test("asks again for a channel that is refused to it after a reconnect", async (
   channel.away();
   channel.refused(new BrokerError("BROKER_UNAVAILABLE"));
   await vi.waitFor(() => expect(host.calls).toEqual(["follow c", "follow c"]), WAIT);
+});
+
+test("tells its listeners from when to when entries may come late", async () => {
+  const { host, channel } = await following(at(0));
+  const told: string[] = [];
+  const tell = (event: ChannelEvent) =>
+    told.push(event.type === "entry" ? `${event.entry.offset}` : event.type);
+  await channel.join(tell);
+  channel.entry(entry(1));
+  channel.entry(entry(3));
+  (await nextRead(host)).answer(page(2, 3));
+  await vi.waitFor(() => expect(told).toEqual(["subscribed", "1", "behind", "2", "3", "abreast"]), WAIT);
+  told.splice(0);
+  channel.away();
+  channel.away();
+  channel.subscribed(at(3));
+  channel.away();
+  channel.subscribed(at(2, "other"));
+  (await nextRead(host, 2)).answer({ type: "unrecoverable", reason: "epoch", head: at(2, "other") });
+  await vi.waitFor(() => expect(told).toEqual(["behind", "abreast", "behind", "reset", "abreast"]), WAIT);
+});
+
+test("tells a listener that comes in from a position while the channel is behind", async () => {
+  const { host, channel } = await following(at(4));
+  const told: string[] = [];
+  const joining = channel.join(
+    (event) => told.push(event.type === "entry" ? `${event.entry.offset}` : event.type),
+    { since: at(2) },
+  );
+  const read = await nextRead(host);
+  channel.away();
+  read.answer(page(3, 4));
+  await joining;
+  expect(told).toEqual(["subscribed", "3", "4", "behind"]);
+  channel.subscribed(at(4));
+  expect(told.at(-1)).toBe("abreast");
+});
+
+test("begins after what was pushed before its head was known, since other channels have gone on", async () => {
+  const [host, seen] = [new Host(), record()];
+  const channel = new RemoteChannel("c", host);
+  const joining = channel.join(seen.listener);
+  channel.subscribed(at(4), 6);
+  (await nextRead(host)).answer(page(5, 6));
+  await joining;
+  expect(seen.events).toEqual([{ type: "subscribed", position: at(6) }]);
+  channel.entry(entry(7));
+  expect(seen.offsets()).toEqual([7]);
 });

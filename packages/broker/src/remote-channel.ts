@@ -31,7 +31,8 @@ const RETRY_MS = 200;
  *
  * When the connection was made again, or an entry is missing, the log is read from the last delivered entry up to the
  * newest offset that the server has told of. Live entries that arrive meanwhile are not held: each only says how far
- * there is to read. So nothing needs a buffer, and the entry after the last one read is the next live one.
+ * there is to read. So nothing needs a buffer, and the entry after the last one read is the next live one. Listeners are
+ * told `behind` before, and `abreast` after.
  */
 export class RemoteChannel {
   readonly name: string;
@@ -67,15 +68,20 @@ export class RemoteChannel {
     });
   }
 
-  /** The server follows the channel now: every entry after the head will be pushed. */
-  subscribed(head: Position): void {
+  /**
+   * The server follows the channel now: every entry after the head will be pushed.
+   *
+   * @param told the newest offset that was pushed already, before the head was known here: it is read up to there, since
+   *   what was pushed on other channels meanwhile has been delivered
+   */
+  subscribed(head: Position, told = 0): void {
     this.#feed ??= new Feed(head, {
       read: (since) => this.#host.read(this.name, since),
       empty: () => this.#leaveIfEmpty(),
       onListenerError: this.#host.onListenerError,
     });
-    if (isSame(head, this.#feed.position)) this.#goLive();
-    else void this.#catchUp(head.offset);
+    if (isSame(head, this.#feed.position) && told <= head.offset) this.#goLive();
+    else void this.#catchUp(Math.max(head.offset, told));
   }
 
   refused(error: BrokerError): void {
@@ -105,6 +111,7 @@ export class RemoteChannel {
   away(): void {
     this.#state = "away";
     this.#round++;
+    this.#feed?.behind();
   }
 
   rejectWaiters(error: BrokerError): void {
@@ -121,6 +128,7 @@ export class RemoteChannel {
   #goLive(): void {
     this.#round++;
     this.#state = "live";
+    this.#feed?.abreast();
     for (const waiter of [...this.#waiters]) {
       if (!this.#feed || this.#state !== "live") return;
       this.#waiters.delete(waiter);
@@ -135,6 +143,7 @@ export class RemoteChannel {
     this.#state = "behind";
     this.#target = target;
     const round = ++this.#round;
+    feed.behind();
     do {
       const went = await this.#readOn(feed, () => round === this.#round);
       if (round !== this.#round) return;

@@ -326,6 +326,11 @@ export class Peer {
         return;
       case "reset":
         this.#send({ channel, ...event });
+        return;
+      case "behind":
+      case "abreast":
+        // The embedded broker tells neither: here all channels are delivered from one transaction after the other.
+        return;
     }
   }
 

@@ -11,13 +11,15 @@ export interface Recorded {
   resets(): string[];
 }
 
-/** A listener that keeps what it was told. */
+/** A listener that keeps what it was told, but for how far other channels are. */
 export function record(): Recorded {
   const events: ChannelEvent[] = [];
   const entries = () => events.flatMap((event) => (event.type === "entry" ? [event.entry] : []));
   return {
     events,
-    listener: (event) => events.push(event),
+    listener: (event) => {
+      if (event.type !== "behind" && event.type !== "abreast") events.push(event);
+    },
     texts: () => entries().map(textOf),
     offsets: () => entries().map(({ offset }) => offset),
     resets: () => events.flatMap((event) => (event.type === "reset" ? [event.reason] : [])),

@@ -1,0 +1,73 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, vi } from "vitest";
+import type { Broker, ChannelEvent } from "../port.ts";
+import { seededRandom, testSeed } from "../testing.ts";
+import { text, WAIT } from "./world.ts";
+
+const CHANNELS = 12;
+const ROUNDS = 40;
+
+/**
+ * Publishes to many channels through one node, and holds what the other is told of all of them together against what
+ * `behind`, `abreast` and the ability `oneSequence` promise.
+ *
+ * @param cut breaks the reader's connections, as a network does; they can be made again at once
+ */
+export async function orderCheck(
+  reader: Broker,
+  writer: Broker,
+  channel: string,
+  cut?: () => void,
+): Promise<void> {
+  const { below, pick } = seededRandom(testSeed());
+  const names = Array.from({ length: CHANNELS }, (_, n) => `${channel}.${n}`);
+  const told: { readonly name: string; readonly event: ChannelEvent }[] = [];
+  await Promise.all(names.map((name) => reader.subscribe(name, (event) => told.push({ name, event }))));
+
+  const published: Promise<unknown>[] = [];
+  let sent = 0;
+  const message = () => ({ channel: pick(names), data: text(`${++sent}`) });
+  for (let round = 0; round < ROUNDS; round++) {
+    if (round % 8 === 4) cut?.();
+    for (let burst = below(12); burst > 0; burst--) {
+      if (below(3) === 0) published.push(writer.publishAll(Array.from({ length: 1 + below(9) }, message)));
+      else {
+        const { channel: name, data } = message();
+        published.push(writer.publish(name, data));
+      }
+    }
+    if (below(3) === 0) await Promise.all(published);
+    else await pause(below(5));
+  }
+  await Promise.all(published);
+  const late = names.map((name) => ({ channel: name, data: text("last") }));
+  await writer.publishAll(late);
+  const entries = () => told.filter(({ event }) => event.type === "entry").length;
+  await vi.waitFor(() => expect(entries()).toBe(sent + late.length), WAIT);
+  const open = () => told.reduce((sum, { event }) => sum + (STEPS[event.type] ?? 0), 0);
+  await vi.waitFor(() => expect(open()).toBe(0), WAIT);
+
+  const faults: string[] = [];
+  const places = new Map<string, { offset: number; behind: boolean }>();
+  let newest = 0;
+  for (const { name, event } of told) {
+    const place = places.get(name) ?? { offset: 0, behind: false };
+    places.set(name, place);
+    if (event.type === "reset") faults.push(`${name} was reset: ${event.reason}`);
+    else if (event.type === "behind" || event.type === "abreast") {
+      const behind = event.type === "behind";
+      if (place.behind === behind) faults.push(`${name} was told ${event.type} twice`);
+      place.behind = behind;
+    } else if (event.type === "entry") {
+      const { offset, seq } = event.entry;
+      if (offset !== ++place.offset) faults.push(`${name}: ${offset} instead of ${place.offset}`);
+      if (reader.abilities.oneSequence === true && seq < newest && !place.behind)
+        faults.push(`${name}: ${seq} came after ${newest} without warning`);
+      newest = Math.max(newest, seq);
+    }
+  }
+  expect(faults).toEqual([]);
+  if (cut) expect(told.filter(({ event }) => event.type === "behind").length).toBeGreaterThan(0);
+}
+
+const STEPS: { readonly [type: string]: number } = { behind: 1, abreast: -1 };
