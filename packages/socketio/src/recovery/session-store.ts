@@ -1,0 +1,201 @@
+import { type Broker, BrokerError, LeaseOwner } from "@holdfast/broker";
+import { decodeSessionRecord, isId, RECORD_BYTES, type SessionRecord } from "./session-record.ts";
+
+export interface SessionStoreOptions {
+  /** This node's name, for people. */
+  readonly name: string;
+  /** How long a record outlives its node, and the socket that it is of, in milliseconds. */
+  readonly lingerMs: number;
+  /** Another node took the session over. */
+  readonly onLost: (pid: string) => void;
+  /** A record could not be written for now; it is tried again until it is written or forgotten. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** A session that can be taken over. */
+export interface FoundSession {
+  readonly record: SessionRecord;
+  readonly version: number;
+}
+
+/**
+ * - `stored`: the broker has the record, as it was when the write was asked for or newer.
+ * - `too-large`, `refused`: the session can't be recovered; its record is gone, or another node's.
+ */
+export type SessionWrite = "stored" | "too-large" | "refused";
+
+interface Writing {
+  /** The newest record; undefined where it is too large. */
+  make: () => Uint8Array | undefined;
+  /** Waits for the write that is under way. */
+  next: PromiseWithResolvers<SessionWrite> | undefined;
+  readonly ended: AbortController;
+}
+
+const GROUP = "holdfast:session:";
+const KEY = "record";
+/** Calls to the broker under way at a time. */
+const CALLS = 256;
+const RETRY_MS = [100, 2_000] as const;
+
+/**
+ * The records of the sessions on this node, as leases: they outlive the node by their linger, and one node at a time
+ * owns each. Writes of one session in one turn of the event loop are one, and never two of them are under way.
+ */
+export class SessionStore {
+  readonly #broker: Broker;
+  readonly #owner: LeaseOwner;
+  readonly #options: SessionStoreOptions;
+  readonly #writing = new Map<string, Writing>();
+  readonly #ending = new Map<string, NodeJS.Timeout>();
+  readonly #waiting: (() => void)[] = [];
+  #free = CALLS;
+
+  constructor(broker: Broker, options: SessionStoreOptions) {
+    this.#broker = broker;
+    this.#options = options;
+    this.#owner = new LeaseOwner(broker, {
+      name: options.name,
+      onLost: ({ group }) => {
+        const pid = group.slice(GROUP.length);
+        this.#forget(pid);
+        options.onLost(pid);
+      },
+    });
+  }
+
+  /**
+   * Writes a session's record, again and again until the broker has it or it is no longer this node's. The first write
+   * of a session, and those after it; a session of another node is taken over with `take` alone.
+   *
+   * @param make called when the record is about to be written
+   */
+  write(pid: string, make: () => Uint8Array | undefined): Promise<SessionWrite> {
+    this.#keep(pid);
+    const writing = this.#writing.get(pid);
+    if (writing) {
+      writing.make = make;
+      writing.next ??= Promise.withResolvers();
+      return writing.next.promise;
+    }
+    const begun: Writing = { make, next: undefined, ended: new AbortController() };
+    this.#writing.set(pid, begun);
+    return this.#run(pid, begun);
+  }
+
+  /** Reads a session of any node. Rejects as `LeaseTable.list` does. */
+  async find(pid: string): Promise<FoundSession | undefined> {
+    if (!isId(pid)) return undefined;
+    const leases = await this.#call(() => this.#broker.leases.list(GROUP + pid));
+    const lease = leases.find(({ key }) => key === KEY);
+    const record = lease && decodeSessionRecord(lease.value);
+    return lease && record?.pid === pid ? { record, version: lease.version } : undefined;
+  }
+
+  /**
+   * Makes a session this node's, unless somebody wrote it since it was found. The node that had it is told.
+   * Rejects as `LeaseTable.put` does.
+   */
+  async take(pid: string, version: number, value: Uint8Array): Promise<boolean> {
+    const { lingerMs } = this.#options;
+    const put = await this.#call(() =>
+      this.#owner.put(GROUP + pid, KEY, value, { lingerMs, expect: version }),
+    );
+    return put.type === "put";
+  }
+
+  /** The session's socket is gone: the record is removed when nobody came back for it in time. */
+  end(pid: string): void {
+    this.#keep(pid);
+    const timer = setTimeout(() => this.remove(pid), this.#options.lingerMs);
+    timer.unref();
+    this.#ending.set(pid, timer);
+  }
+
+  /** Nobody can go on with this session from now on. */
+  remove(pid: string): void {
+    this.#forget(pid);
+    // A lease whose removal failed is removed by the owner's next renewal.
+    this.#owner.remove(GROUP + pid, KEY).catch(() => undefined);
+  }
+
+  /** The records live on for their linger. */
+  async close(): Promise<void> {
+    for (const pid of [...this.#ending.keys()]) this.#keep(pid);
+    for (const pid of [...this.#writing.keys()]) this.#forget(pid);
+    await this.#owner.close();
+  }
+
+  async #run(pid: string, writing: Writing): Promise<SessionWrite> {
+    // What the rest of this turn of the event loop changes is in the same write.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    const outcome = await this.#put(pid, writing);
+    const { next } = writing;
+    if (this.#writing.get(pid) !== writing) next?.resolve("refused");
+    else if (next) {
+      writing.next = undefined;
+      void this.#run(pid, writing).then(next.resolve);
+    } else this.#writing.delete(pid);
+    return outcome;
+  }
+
+  async #put(pid: string, writing: Writing): Promise<SessionWrite> {
+    const { lingerMs, onError } = this.#options;
+    for (let attempt = 0; ; attempt++) {
+      if (writing.ended.signal.aborted) return "refused";
+      const value = writing.make();
+      if (!value || value.length > RECORD_BYTES) {
+        await this.#owner.remove(GROUP + pid, KEY).catch(onError);
+        return "too-large";
+      }
+      try {
+        const isStored = await this.#call(async () => {
+          if (writing.ended.signal.aborted) return false;
+          const put = await this.#owner.put(GROUP + pid, KEY, value, { lingerMs });
+          return put.type === "put";
+        });
+        return isStored && !writing.ended.signal.aborted ? "stored" : "refused";
+      } catch (error) {
+        if (writing.ended.signal.aborted) return "refused";
+        onError(error);
+        if (error instanceof BrokerError && !error.retryable) return "refused";
+        await pause(Math.min(RETRY_MS[0] * 2 ** attempt, RETRY_MS[1]), writing.ended.signal);
+      }
+    }
+  }
+
+  #forget(pid: string): void {
+    this.#keep(pid);
+    this.#writing.get(pid)?.ended.abort();
+    this.#writing.delete(pid);
+  }
+
+  #keep(pid: string): void {
+    clearTimeout(this.#ending.get(pid));
+    this.#ending.delete(pid);
+  }
+
+  async #call<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await call();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+    signal.addEventListener("abort", done);
+  });
+}
