@@ -4,6 +4,8 @@ export type { BindingCounters } from "./counters.ts";
 export type { SubscriptionErrorCode } from "./errors.ts";
 export { BindingError, SUBSCRIPTION_ERRORS } from "./errors.ts";
 export type { BindingEvent } from "./events.ts";
+export type { FanOutCounters, FanOutOptions, WriteOptions } from "./fan-out/fan-out.ts";
+export { FanOut } from "./fan-out/fan-out.ts";
 export type { BindingOptions } from "./options.ts";
 export { nodeToken, ownedSessionIds } from "./session-id.ts";
 export type { SubscribeAnswer, UnsubscribeAnswer, WireError } from "./wire.ts";
