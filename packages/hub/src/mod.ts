@@ -9,3 +9,7 @@ export type { HubBinding } from "./hub.ts";
 export { Hub } from "./hub.ts";
 export type { HubOptions } from "./options.ts";
 export type { Arrival, Membership, Outlet, Start } from "./outlet.ts";
+export type { PresenceOptions } from "./presence/presence.ts";
+export { Presence } from "./presence/presence.ts";
+export type { PresenceEvent } from "./presence/presence-events.ts";
+export type { PresentMember } from "./presence/present-member.ts";
