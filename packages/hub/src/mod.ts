@@ -13,3 +13,6 @@ export type { PresenceOptions } from "./presence/presence.ts";
 export { Presence } from "./presence/presence.ts";
 export type { PresenceEvent } from "./presence/presence-events.ts";
 export type { PresentMember } from "./presence/present-member.ts";
+export type { KeyedStateOptions } from "./state/keyed-state.ts";
+export { KeyedState } from "./state/keyed-state.ts";
+export type { StateEvent } from "./state/state-events.ts";
