@@ -1,0 +1,37 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Server, type ServerOptions } from "socket.io";
+
+/** The servers that a program is run on. */
+export interface Fleet {
+  /** The server that plays a node: the same one for all of them where there is one only. */
+  server(node: number): Server;
+  url(node: number): string;
+  /** Whether one server plays all nodes. */
+  readonly single: boolean;
+  close(): Promise<void>;
+}
+
+export interface FleetOptions {
+  readonly nodes: number;
+  readonly recovery: boolean;
+}
+
+/** One Socket.IO server on a port of its own. */
+export async function startServer(
+  { recovery }: FleetOptions,
+  options: Partial<ServerOptions> = {},
+): Promise<{ readonly io: Server; readonly url: string }> {
+  const http = createServer();
+  const io = new Server(http, { ...(recovery ? { connectionStateRecovery: {} } : {}), ...options });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  return { io, url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` };
+}
+
+/** What the others are compared with: stock Socket.IO on one server. */
+export async function startStock(options: FleetOptions): Promise<Fleet> {
+  const { io, url } = await startServer(options);
+  return { server: () => io, url: () => url, single: true, close: () => io.close() };
+}
