@@ -27,3 +27,33 @@ export function zeroCounters(): BindingCounters {
     unreadable: 0,
   };
 }
+
+/** What a node's part in the cluster of Socket.IO servers has done since it was made. */
+export interface HoldfastCounters {
+  /** Emits of this node that go to all nodes. */
+  emits: number;
+  /** Those of them that the broker did not accept. */
+  emitsFailed: number;
+  /** Packets handed to sockets of this node, once for each of them. */
+  delivered: number;
+  /** Entries and messages of other nodes that could not be read. */
+  unreadable: number;
+  /** Requests of other nodes. */
+  requests: number;
+  /** Requests to other nodes, and answers to them, that failed. */
+  requestsFailed: number;
+  /** Times that entries of a room were lost to this node. */
+  resets: number;
+}
+
+export function zeroHoldfastCounters(): HoldfastCounters {
+  return {
+    emits: 0,
+    emitsFailed: 0,
+    delivered: 0,
+    unreadable: 0,
+    requests: 0,
+    requestsFailed: 0,
+    resets: 0,
+  };
+}

@@ -59,3 +59,37 @@ export class BindingError extends Error {
     this.code = code;
   }
 }
+
+const HOLDFAST_TABLE = {
+  EMITS_TOO_MANY: {
+    message: "as many emits wait for the broker as this node keeps; this one was dropped",
+    retryable: true,
+  },
+  REQUESTS_TOO_MANY: {
+    message: "as many requests to other nodes are open as this node keeps",
+    retryable: true,
+  },
+  ANSWERS_TOO_LARGE: { message: "the nodes' answers are larger than a request takes", retryable: false },
+  SERVER_TAKEN: {
+    message: "a Socket.IO server has these options already; call createHoldfast once for each server",
+    retryable: false,
+  },
+  HOLDFAST_CLOSED: { message: "Holdfast was closed by this process", retryable: false },
+} as const;
+
+export type HoldfastErrorCode = keyof typeof HOLDFAST_TABLE;
+
+/** What the cluster of Socket.IO servers refuses. Errors of the broker pass through as they are. */
+export class HoldfastError extends Error {
+  override readonly name = "HoldfastError";
+  readonly code: HoldfastErrorCode;
+  /** The same call can succeed later. */
+  readonly retryable: boolean;
+
+  constructor(code: HoldfastErrorCode, detail?: string) {
+    const { message, retryable } = HOLDFAST_TABLE[code];
+    super(detail === undefined ? message : `${message}: ${detail}`);
+    this.code = code;
+    this.retryable = retryable;
+  }
+}

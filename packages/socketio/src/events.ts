@@ -1,3 +1,6 @@
+import type { HubEvent } from "@holdfast/hub";
+import type { MembershipEvent } from "./cluster/membership.ts";
+
 /** What happens in a binding that a person should know, for logs. */
 export type BindingEvent =
   /** A client did not read fast enough; it was disconnected and can resume. */
@@ -16,7 +19,20 @@ export type BindingEvent =
       readonly offset: number;
       readonly reason: string;
     }
-  /** Packets take Socket.IO's ordinary path to all clients: an installed package is not as this version knows it. */
-  | { readonly type: "fan-out-ordinary"; readonly reason: string }
   /** Handing an entry to Socket.IO threw, as a listener for outgoing events may. */
   | { readonly type: "delivery-failed"; readonly channel: string; readonly error: unknown };
+
+/** What happens in a node's part of the cluster of Socket.IO servers that a person should know, for logs. */
+export type HoldfastEvent =
+  | HubEvent
+  | MembershipEvent
+  | Extract<BindingEvent, { type: "cut-off" | "unreadable" | "delivery-failed" }>
+  /** The broker did not accept what was emitted, or it is not known whether it did. `channel`: the first of its rooms. */
+  | {
+      readonly type: "emit-failed";
+      readonly namespace: string;
+      readonly channel: string;
+      readonly error: unknown;
+    }
+  /** A request to the other nodes, or an answer to one of theirs, failed or came too late. */
+  | { readonly type: "request-failed"; readonly operation: string; readonly error: unknown };

@@ -1,24 +1,21 @@
+import { hostname } from "node:os";
+import type { Broker, Retention } from "@holdfast/broker";
+import type { HubOptions } from "@holdfast/hub";
 import { BindingError } from "./errors.ts";
-import type { BindingEvent } from "./events.ts";
-import type { FanOut } from "./fan-out/fan-out.ts";
+import type { BindingEvent, HoldfastEvent } from "./events.ts";
 
 export interface BindingOptions {
   /** Subscriptions that one socket may have at a time. Default 128. */
   readonly maxSubscriptions?: number;
   /** Bytes that may wait to be read by one client, before it is disconnected. At least 16 KiB; default 1 MiB. */
   readonly maxQueuedBytes?: number;
-  /**
-   * Who writes to clients, in the place of a fan-out of the binding's own; its bound then holds. Its `wsEngine` is what
-   * the Socket.IO server was made with. Without it packets take Socket.IO's ordinary path.
-   */
-  readonly fanOut?: FanOut;
   /** Told what a person should know; must not throw. */
   readonly onEvent?: (event: BindingEvent) => void;
 }
 
-export type BindingSettings = Required<Omit<BindingOptions, "fanOut">> & Pick<BindingOptions, "fanOut">;
+export type BindingSettings = Required<BindingOptions>;
 
-const DEFAULTS: Required<Omit<BindingOptions, "fanOut">> = {
+const DEFAULTS: BindingSettings = {
   maxSubscriptions: 128,
   maxQueuedBytes: 1_048_576,
   onEvent: () => {},
@@ -27,7 +24,7 @@ const DEFAULTS: Required<Omit<BindingOptions, "fanOut">> = {
 /** @throws BindingError `OPTION_INVALID` that names the option */
 export function readBindingOptions(options: BindingOptions): BindingSettings {
   for (const key of Object.keys(options)) {
-    if (key !== "fanOut" && !Object.hasOwn(DEFAULTS, key)) throw new BindingError("OPTION_INVALID", key);
+    if (!Object.hasOwn(DEFAULTS, key)) throw new BindingError("OPTION_INVALID", key);
   }
   const settings = { ...DEFAULTS, ...options };
   atLeast("maxSubscriptions", settings.maxSubscriptions, 1);
@@ -38,4 +35,45 @@ export function readBindingOptions(options: BindingOptions): BindingSettings {
 function atLeast(name: string, value: number, low: number): void {
   if (Number.isSafeInteger(value) && value >= low) return;
   throw new BindingError("OPTION_INVALID", `${name} must be a whole number of at least ${low}`);
+}
+
+export interface HoldfastOptions {
+  /** Stays its maker's to close. */
+  readonly broker: Broker;
+  /** This node's name: one of its own for each process that runs at the same time. Default the machine's (pod's) name. */
+  readonly node?: string;
+  /**
+   * How much is kept of the logs of rooms. Those of rooms that are plain channels keep what the broker keeps of any
+   * channel. Default 10,000 entries, 5 minutes.
+   */
+  readonly retention?: Retention;
+  /** The hub's options, but its node's name and where it tells events. */
+  readonly hub?: Omit<HubOptions, "node" | "onEvent">;
+  /** Told what a person should know; must not throw. */
+  readonly onEvent?: (event: HoldfastEvent) => void;
+}
+
+export type HoldfastSettings = Required<HoldfastOptions>;
+
+const HOLDFAST_DEFAULTS: Omit<HoldfastSettings, "broker" | "node"> = {
+  retention: { maxEntries: 10_000, maxAgeMs: 300_000 },
+  hub: {},
+  onEvent: () => {},
+};
+
+/** @throws BindingError `OPTION_INVALID` that names the option */
+export function readHoldfastOptions(options: HoldfastOptions): HoldfastSettings {
+  for (const key of Object.keys(options)) {
+    const isKnown = key === "broker" || key === "node" || Object.hasOwn(HOLDFAST_DEFAULTS, key);
+    if (!isKnown) throw new BindingError("OPTION_INVALID", key);
+  }
+  const settings = { ...HOLDFAST_DEFAULTS, node: hostname(), ...options };
+  if (typeof settings.broker?.publish !== "function")
+    throw new BindingError("OPTION_INVALID", "broker is none");
+  if (typeof settings.node !== "string" || settings.node === "") {
+    throw new BindingError("OPTION_INVALID", "node must be a name");
+  }
+  atLeast("retention.maxEntries", settings.retention.maxEntries, 1);
+  atLeast("retention.maxAgeMs", settings.retention.maxAgeMs, 1);
+  return settings;
 }

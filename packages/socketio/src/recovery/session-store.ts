@@ -131,8 +131,7 @@ export class SessionStore {
     await new Promise<void>((resolve) => setImmediate(resolve));
     const outcome = await this.#put(pid, writing);
     const { next } = writing;
-    const over: SessionWrite = "refused";
-    if (this.#writing.get(pid) !== writing) next?.resolve(over);
+    if (this.#writing.get(pid) !== writing) next?.resolve("refused");
     else if (next) {
       writing.next = undefined;
       void this.#run(pid, writing).then(next.resolve);

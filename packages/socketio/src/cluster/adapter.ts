@@ -1,0 +1,284 @@
+import type { Entry, Position, Publication, Unrecoverable } from "@holdfast/broker";
+import type { Socket } from "socket.io";
+import { Adapter, type BroadcastOptions } from "socket.io-adapter";
+import type { Cluster } from "./cluster.ts";
+import type { RequestType } from "./control-message.ts";
+import { Delivery } from "./delivery.ts";
+import type { Emitted } from "./emit-queue.ts";
+import type { FollowedRoom, RoomSink } from "./followed-rooms.ts";
+import { othersOf } from "./members.ts";
+import { type Envelope, encodePacketEntry, type OutgoingPacket } from "./packet-entry.ts";
+import { join, leave, throwLater } from "./requests-here.ts";
+import { LOCAL_ROOM_PREFIX, namespaceChannel, type Room, roomChannel } from "./room-channel.ts";
+import type { StockNamespace } from "./stock.ts";
+
+/** How long other nodes may take to answer where Socket.IO's caller gave no time, as with its own adapters. */
+const ANSWER_MS = 5_000;
+
+/** How long emits wait at most for a join or leave to be done on all nodes. */
+const OPERATION_MS = 2_000;
+
+/** A new socket is told that it is connected at the latest after this time, whether its own room is followed or not. */
+const CONNECT_WAIT_MS = 2_000;
+
+/**
+ * One namespace of one node. What is emitted goes into the logs of its rooms' channels, and what comes back from there is
+ * handed to the sockets that are in the room on this node.
+ */
+export class HoldfastAdapter extends Adapter implements RoomSink {
+  declare readonly nsp: StockNamespace;
+  readonly #cluster: Cluster;
+  readonly #delivery: Delivery;
+  #all: FollowedRoom | undefined;
+
+  constructor(nsp: StockNamespace, cluster: Cluster) {
+    super(nsp);
+    this.#cluster = cluster;
+    this.#delivery = new Delivery(this, cluster);
+    cluster.adopt(nsp.server);
+  }
+
+  override init(): void {
+    this.#cluster.adapters.set(this.nsp.name, this);
+    this.#all = this.#cluster.rooms.follow(namespaceChannel(this.nsp.name), undefined, this);
+    this.nsp.use((socket, next) => void this.#prepare(socket.id).then(() => next()));
+  }
+
+  override close(): void {
+    if (this.#cluster.adapters.get(this.nsp.name) === this) this.#cluster.adapters.delete(this.nsp.name);
+    this.#cluster.rooms.dropAll(this);
+  }
+
+  /** Resolves once what is emitted to the rooms on any node from now on reaches the socket. */
+  override addAll(id: string, rooms: Set<Room>): Promise<void> | void {
+    super.addAll(id, rooms);
+    const waiting: Promise<void>[] = [];
+    for (const room of rooms) {
+      const ready = isShared(room) ? this.#follow(room).ready : undefined;
+      if (ready) waiting.push(ready);
+    }
+    if (waiting.length > 0) return Promise.all(waiting).then(() => undefined);
+  }
+
+  override del(id: string, room: Room): void {
+    super.del(id, room);
+    this.#dropIfEmpty(room);
+  }
+
+  override delAll(id: string): void {
+    const rooms = [...(this.sids.get(id) ?? [])];
+    super.delAll(id);
+    for (const room of rooms) this.#dropIfEmpty(room);
+    this.#dropIfEmpty(id);
+  }
+
+  override broadcast(packet: OutgoingPacket, options: BroadcastOptions): void {
+    if (options.flags?.local) this.#delivery.local(packet, options);
+    else this.publish(packet, options);
+  }
+
+  /** Emits to all nodes. Rejects as `EmitQueue.add`; the failure is told to the log in any case. */
+  publish(
+    packet: OutgoingPacket,
+    options: BroadcastOptions,
+    ack?: Envelope["ack"],
+  ): Promise<readonly Emitted[]> {
+    const { flags = {} } = options;
+    const [rooms, except] = selectionOf(options);
+    const channels =
+      rooms.length === 0 ? [namespaceChannel(this.nsp.name)] : rooms.map((room) => this.#channelOf(room));
+    const data = encodePacketEntry(packet, rooms, {
+      namespace: this.nsp.name,
+      except,
+      compress: flags.compress !== false,
+      volatile: flags.volatile === true,
+      ...(rooms.length > 1 && { id: this.#cluster.nextId() }),
+      ...(ack && { ack }),
+    });
+    const after: Promise<unknown>[] = channels.flatMap(
+      (channel) => this.#cluster.rooms.get(channel)?.tried ?? [],
+    );
+    for (const channel of [...channels, ...except.map((room) => this.#channelOf(room))]) {
+      after.push(...this.#cluster.holdsOf(channel));
+    }
+    const publications = channels.map((channel): Publication => this.#cluster.publication(channel, data));
+    return this.#cluster.emit(this.nsp.name, publications, after, flags.volatile === true && !ack);
+  }
+
+  deliver(room: Room | undefined, channel: string, entry: Entry): void {
+    this.#delivery.entry(room, channel, entry);
+  }
+
+  deliverVolatile(room: Room | undefined, channel: string, data: Uint8Array): void {
+    this.#delivery.volatile(room, channel, data);
+  }
+
+  /** This node's sockets in any of the rooms (none: all), but those in an excepted one. */
+  matching(rooms: Iterable<Room>, except?: Iterable<Room>): Socket[] {
+    return this.#delivery.matching(rooms, except);
+  }
+
+  /** The hub tells the log; what comes now follows on nothing, as after any outage of a stock adapter. */
+  reset(_room: Room | undefined, _channel: string, _head: Position, _reason: Unrecoverable): void {
+    this.#cluster.counters.resets++;
+  }
+
+  override broadcastWithAck(
+    packet: OutgoingPacket,
+    options: BroadcastOptions,
+    onCount: (clients: number) => void,
+    onResponse: (response: unknown) => void,
+  ): void {
+    if (options.flags?.local) {
+      onCount(this.#delivery.local(packet, options, onResponse));
+      return;
+    }
+    const { acks, control, members } = this.#cluster;
+    const asked = othersOf(members);
+    const { timeout } = options.flags ?? {};
+    const ack = acks.collect(packet, timeout, onResponse);
+    this.publish(packet, options, ack).then(
+      async (copies) => {
+        const places = copies.map(({ channel, position }) => ({ channel, offset: position.offset }));
+        void acks.count(members.uid, ack.request, places).then(onCount);
+        const args = [ack.request, places.map(({ channel, offset }) => [channel, offset])];
+        const question = { type: "count", namespace: this.nsp.name, args, timeoutMs: ack.timeoutMs } as const;
+        const { values, error } = await control.ask(question, asked);
+        // Socket.IO's own time is over then, too.
+        if (error) return;
+        for (const value of values) onCount(typeof value === "number" ? value : 0);
+        for (let gone = asked.size - values.length; gone > 0; gone--) onCount(0);
+      },
+      () => acks.end(ack.request),
+    );
+  }
+
+  override async serverCount(): Promise<number> {
+    return 1 + othersOf(this.#cluster.members).size;
+  }
+
+  override addSockets(options: BroadcastOptions, rooms: Room[]): void {
+    this.#operate("join", options, rooms, (sockets) => join(sockets, rooms));
+  }
+
+  override delSockets(options: BroadcastOptions, rooms: Room[]): void {
+    this.#operate("leave", options, rooms, (sockets) => leave(sockets, rooms));
+  }
+
+  override disconnectSockets(options: BroadcastOptions, close: boolean): void {
+    this.#operate("disconnect", options, close, (sockets) => {
+      for (const socket of sockets) socket.disconnect(close);
+    });
+  }
+
+  override async sockets(rooms: Set<Room>): Promise<Set<string>> {
+    const found = await this.#ask("ids", { rooms }, (socket) => socket.id);
+    return new Set(found as string[]);
+  }
+
+  override fetchSockets(options: BroadcastOptions): Promise<unknown[]> {
+    return this.#ask("fetch", options, (socket) => socket);
+  }
+
+  override serverSideEmit(packet: unknown[]): void {
+    const acknowledge = packet.at(-1);
+    const { control } = this.#cluster;
+    const namespace = this.nsp.name;
+    if (typeof acknowledge !== "function") {
+      control
+        .tell("emit", namespace, [false, ...packet])
+        .catch((error) => this.#cluster.failed("emit", error));
+      return;
+    }
+    const args = [true, ...packet.slice(0, -1)];
+    void control.ask({ type: "emit", namespace, args, timeoutMs: ANSWER_MS }).then(({ values, error }) => {
+      if (error) this.#cluster.failed("emit", error);
+      acknowledge(error ?? null, values);
+    });
+  }
+
+  /** Does something to sockets of all nodes: after what this node emitted so far, and before what it emits from now on. */
+  #operate(
+    type: RequestType,
+    options: BroadcastOptions,
+    value: Room[] | boolean,
+    apply: (sockets: Socket[]) => unknown,
+  ): void {
+    const here = () => apply(this.matching(options.rooms, options.except));
+    if (options.flags?.local) {
+      here();
+      return;
+    }
+    const cluster = this.#cluster;
+    const before = cluster.settled();
+    const done = before ? before.then(here).catch(throwLater) : Promise.resolve(here());
+    if (before) cluster.operations = done;
+    const args = [selectionOf(options), value];
+    const question = {
+      type,
+      namespace: this.nsp.name,
+      args,
+      timeoutMs: OPERATION_MS,
+      after: before ? [before] : [],
+    };
+    const there = cluster.control.ask(question).then(({ error }) => {
+      if (error) cluster.failed(type, error);
+    });
+    if (Array.isArray(value))
+      cluster.hold(
+        value.map((room) => this.#channelOf(room)),
+        Promise.all([done, there]),
+      );
+  }
+
+  async #ask(
+    type: "fetch" | "ids",
+    options: BroadcastOptions,
+    describe: (socket: Socket) => unknown,
+  ): Promise<unknown[]> {
+    const cluster = this.#cluster;
+    const { local, timeout } = options.flags ?? {};
+    const question = {
+      type,
+      namespace: this.nsp.name,
+      args: [selectionOf(options)],
+      timeoutMs: timeout || ANSWER_MS,
+    };
+    const there = local ? undefined : cluster.control.ask(question);
+    if (cluster.operations) await cluster.operations;
+    const here = this.matching(options.rooms, options.except).map(describe);
+    if (!there) return here;
+    const { values, error } = await there;
+    if (error) throw error;
+    return [...here, ...values];
+  }
+
+  /** Other nodes reach the socket by its own room and by the namespace before its client is told that it is connected. */
+  async #prepare(id: string): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, CONNECT_WAIT_MS);
+    await Promise.race([Promise.all([this.#all?.ready, this.#follow(id).ready]), late]);
+    clearTimeout(timer);
+  }
+
+  #follow(room: Room): FollowedRoom {
+    return this.#cluster.rooms.follow(this.#channelOf(room), room, this);
+  }
+
+  #dropIfEmpty(room: Room): void {
+    if (!this.rooms.has(room) && isShared(room)) this.#cluster.rooms.drop(this.#channelOf(room), this);
+  }
+
+  #channelOf(room: Room): string {
+    return roomChannel(this.nsp.name, room);
+  }
+}
+
+/** Whether a room is one of all nodes. */
+function isShared(room: Room): boolean {
+  return typeof room !== "string" || !room.startsWith(LOCAL_ROOM_PREFIX);
+}
+
+function selectionOf({ rooms, except }: BroadcastOptions): [Room[], Room[]] {
+  return [[...rooms], [...(except ?? [])]];
+}

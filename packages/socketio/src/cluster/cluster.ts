@@ -1,0 +1,214 @@
+import type { Entry, Publication, Retention } from "@holdfast/broker";
+import type { Hub } from "@holdfast/hub";
+import type { HoldfastCounters } from "../counters.ts";
+import { HoldfastError } from "../errors.ts";
+import type { HoldfastEvent } from "../events.ts";
+import { Acks } from "./acks.ts";
+import type { HoldfastAdapter } from "./adapter.ts";
+import { ControlPlane } from "./control-plane.ts";
+import { EmitQueue, type Emitted } from "./emit-queue.ts";
+import { FollowedRooms } from "./followed-rooms.ts";
+import type { HandOver } from "./hand-over.ts";
+import type { Members } from "./members.ts";
+import { doRequest } from "./requests-here.ts";
+import { isPlainChannel } from "./room-channel.ts";
+import type { StockServer } from "./stock.ts";
+
+export interface ClusterOptions {
+  readonly hub: Hub;
+  readonly members: Members;
+  /** Of the logs that Holdfast names: all but those of plain channels. */
+  readonly retention: Retention;
+  readonly counters: HoldfastCounters;
+  readonly handOver: HandOver;
+  /** The argument to put behind the others, so that the client can say how far it came. */
+  readonly place: (adapter: HoldfastAdapter, channel: string, entry: Entry) => string | undefined;
+  /** Told once of the Socket.IO server that has this node's adapters. */
+  readonly onServer: (server: StockServer) => void;
+  readonly onEvent: (event: HoldfastEvent) => void;
+}
+
+/** Volatile packets that are on their way to the broker at a time; more are dropped, as volatile ones may be. */
+const MAX_VOLATILE = 10_000;
+
+/** What the adapters of one node's namespaces share: its way to the logs, what it follows, and its talk with other nodes. */
+export class Cluster {
+  readonly adapters = new Map<string, HoldfastAdapter>();
+  readonly hub: Hub;
+  readonly members: Members;
+  readonly rooms: FollowedRooms;
+  readonly control: ControlPlane;
+  readonly acks: Acks;
+  readonly counters: HoldfastCounters;
+  readonly handOver: HandOver;
+  readonly place: ClusterOptions["place"];
+  readonly onEvent: ClusterOptions["onEvent"];
+  readonly #queue: EmitQueue;
+  readonly #options: ClusterOptions;
+  /** What emits to a channel have to wait for. */
+  readonly #holds = new Map<string, Set<Promise<unknown>>>();
+  #operations: Promise<unknown> | undefined;
+  #captured: Promise<readonly Emitted[]>[] | undefined;
+  #server: StockServer | undefined;
+  #volatile = 0;
+  #ids = 0;
+
+  constructor(options: ClusterOptions) {
+    const { hub, members, counters, handOver, place, onEvent } = options;
+    this.#options = options;
+    this.hub = hub;
+    this.members = members;
+    this.counters = counters;
+    this.handOver = handOver;
+    this.place = place;
+    this.onEvent = onEvent;
+    this.rooms = new FollowedRooms(hub);
+    this.#queue = new EmitQueue(hub.broker);
+    this.control = new ControlPlane({
+      queue: this.#queue,
+      rooms: this.rooms,
+      members,
+      notify: (channel, data) => this.#notify(channel, data),
+      onRequest: (asked) => doRequest(this, asked),
+      onAcknowledgement: (request, response) => this.acks.responded(request, response),
+      onUnreadable: (channel, offset, reason) => this.unreadable(channel, offset, reason),
+      onError: (operation, error) => this.failed(operation, error),
+    });
+    this.acks = new Acks(this.control, this.rooms, members.uid);
+  }
+
+  /** The first adapter brings its server. @throws HoldfastError `SERVER_TAKEN` for another one */
+  adopt(server: StockServer): void {
+    if (this.#server === server) return;
+    if (this.#server) throw new HoldfastError("SERVER_TAKEN");
+    this.#server = server;
+    this.#options.onServer(server);
+  }
+
+  close(): void {
+    for (const adapter of [...this.adapters.values()]) adapter.close();
+    this.control.close();
+    this.acks.close();
+  }
+
+  /** Names a message that has several copies. */
+  nextId(): string {
+    return `${this.members.uid}.${++this.#ids}`;
+  }
+
+  /** Plain channels keep what they keep: they belong to the publish API and its users too. */
+  publication(channel: string, data: Uint8Array): Publication {
+    const isOurs = !isPlainChannel(channel) && this.hub.broker.abilities.retention === true;
+    return isOurs ? { channel, data, retention: this.#options.retention } : { channel, data };
+  }
+
+  /** Brings what was emitted to all nodes. Rejects as `EmitQueue.add`; a failure is told to the log in any case. */
+  emit(
+    namespace: string,
+    publications: readonly Publication[],
+    after: readonly Promise<unknown>[],
+    isVolatile: boolean,
+  ): Promise<readonly Emitted[]> {
+    this.counters.emits++;
+    const emitted =
+      isVolatile && this.hub.broker.abilities.volatile === true
+        ? this.#emitVolatile(publications, after)
+        : this.#queue.add(publications, after);
+    emitted.then(
+      (copies) => {
+        for (const { channel, position } of copies) this.rooms.expect(channel, position.offset);
+      },
+      (error) => {
+        this.counters.emitsFailed++;
+        this.onEvent({ type: "emit-failed", namespace, channel: publications[0]?.channel ?? "", error });
+      },
+    );
+    this.#captured?.push(emitted);
+    return emitted;
+  }
+
+  /** What was emitted while `emit` ran. */
+  capture(emit: () => unknown): readonly Promise<readonly Emitted[]>[] {
+    const captured: Promise<readonly Emitted[]>[] = [];
+    this.#captured = captured;
+    try {
+      emit();
+    } finally {
+      this.#captured = undefined;
+    }
+    return captured;
+  }
+
+  /** Resolves once what this node emitted so far is accepted and has come back here; undefined where it has. */
+  settled(): Promise<unknown> | undefined {
+    const queued = this.#queue.settled();
+    return queued ? queued.then(() => this.rooms.caughtUp()) : this.rooms.caughtUp();
+  }
+
+  /** Emits to these channels from now on wait until this is settled. */
+  hold(channels: readonly string[], until: Promise<unknown>): void {
+    const settled = until.then(
+      () => undefined,
+      () => undefined,
+    );
+    for (const channel of channels) {
+      const holds = this.#holds.get(channel) ?? new Set();
+      this.#holds.set(channel, holds.add(settled));
+    }
+    void settled.then(() => {
+      for (const channel of channels) {
+        const holds = this.#holds.get(channel);
+        holds?.delete(settled);
+        if (holds?.size === 0) this.#holds.delete(channel);
+      }
+    });
+  }
+
+  holdsOf(channel: string): Iterable<Promise<unknown>> {
+    return this.#holds.get(channel) ?? [];
+  }
+
+  /** Joins, leaves and disconnects that this node was asked for and has not done on its own sockets yet. */
+  get operations(): Promise<unknown> | undefined {
+    return this.#operations;
+  }
+
+  set operations(operation: Promise<unknown> | undefined) {
+    this.#operations = operation;
+    const done = () => {
+      if (this.#operations === operation) this.#operations = undefined;
+    };
+    void operation?.then(done, done);
+  }
+
+  unreadable(channel: string, offset: number, reason: string): void {
+    this.counters.unreadable++;
+    this.onEvent({ type: "unreadable", channel, offset, reason });
+  }
+
+  failed(operation: string, error: unknown): void {
+    this.counters.requestsFailed++;
+    this.onEvent({ type: "request-failed", operation, error });
+  }
+
+  async #emitVolatile(
+    publications: readonly Publication[],
+    after: readonly Promise<unknown>[],
+  ): Promise<readonly Emitted[]> {
+    if (this.#volatile >= MAX_VOLATILE) throw new HoldfastError("EMITS_TOO_MANY");
+    this.#volatile++;
+    try {
+      if (after.length > 0) await Promise.allSettled(after);
+      await Promise.all(publications.map(({ channel, data }) => this.hub.broker.notify(channel, data)));
+      return [];
+    } finally {
+      this.#volatile--;
+    }
+  }
+
+  async #notify(channel: string, data: Uint8Array): Promise<void> {
+    const { broker } = this.hub;
+    if (broker.abilities.volatile === true) await broker.notify(channel, data);
+    else await this.#queue.add([this.publication(channel, data)]);
+  }
+}

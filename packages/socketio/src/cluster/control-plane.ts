@@ -1,0 +1,171 @@
+import type { Entry, Retention } from "@holdfast/broker";
+import { HoldfastError } from "../errors.ts";
+import {
+  type AnswerType,
+  type ControlMessage,
+  decodeControl,
+  encodeControl,
+  isRequest,
+  type RequestType,
+} from "./control-message.ts";
+import type { EmitQueue } from "./emit-queue.ts";
+import type { FollowedRooms, RoomSink } from "./followed-rooms.ts";
+import { type Members, othersOf } from "./members.ts";
+import { type Answers, OpenRequests } from "./open-requests.ts";
+import { CLUSTER_CHANNEL, inboxChannel } from "./room-channel.ts";
+
+/** A request of another node. */
+export interface Asked {
+  readonly type: RequestType;
+  readonly namespace: string;
+  readonly from: string;
+  readonly args: readonly unknown[];
+  /** Sends the whole answer; does nothing where none is wanted, and the second time. */
+  answer(...parts: readonly (readonly unknown[])[]): void;
+}
+
+export interface ControlPlaneOptions {
+  readonly queue: EmitQueue;
+  readonly rooms: FollowedRooms;
+  readonly members: Members;
+  /** Sends to one node, now or never. */
+  notify(channel: string, data: Uint8Array): Promise<void>;
+  /** Another node asks. Must not throw. */
+  onRequest(asked: Asked): void;
+  /** A client of another node has acknowledged what this node emitted. */
+  onAcknowledgement(request: string, response: unknown): void;
+  onUnreadable(channel: string, offset: number, reason: string): void;
+  onError(operation: string, error: unknown): void;
+}
+
+export interface Question {
+  readonly type: RequestType;
+  readonly namespace: string;
+  readonly args: readonly unknown[];
+  readonly timeoutMs: number;
+  /** What it must not overtake. */
+  readonly after?: readonly Promise<unknown>[];
+}
+
+/** A request is over soon; whoever follows later has no use for it. */
+const RETENTION: Retention = { maxEntries: 10_000, maxAgeMs: 60_000 };
+
+/**
+ * What nodes ask of each other beside the rooms' logs. Requests go to all of them through one log, so that each does
+ * them in one order; answers go to the asker's inbox.
+ */
+export class ControlPlane implements RoomSink {
+  readonly requests = new OpenRequests();
+  readonly #options: ControlPlaneOptions;
+  readonly #uid: string;
+  readonly #stopListening: () => void;
+  #count = 0;
+
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options;
+    this.#uid = options.members.uid;
+    this.#stopListening = options.members.onChange(({ type, node }) => {
+      if (type === "left") this.requests.gone(node.uid);
+    });
+  }
+
+  /** Resolves once this node hears the others. */
+  async listen(): Promise<void> {
+    const { rooms } = this.#options;
+    await Promise.all(
+      [CLUSTER_CHANNEL, inboxChannel(this.#uid)].map(
+        (channel) => rooms.follow(channel, undefined, this).ready,
+      ),
+    );
+  }
+
+  close(): void {
+    this.#stopListening();
+    this.requests.endAll(new HoldfastError("HOLDFAST_CLOSED"));
+    this.#options.rooms.dropAll(this);
+  }
+
+  nextRequest(): string {
+    return `${++this.#count}`;
+  }
+
+  /**
+   * Asks all other nodes. Never rejects.
+   *
+   * @param asked whose answers are awaited; of those, who is gone by now is not
+   */
+  ask({ type, namespace, args, timeoutMs, after }: Question, asked?: ReadonlySet<string>): Promise<Answers> {
+    const request = this.nextRequest();
+    const others = othersOf(this.#options.members);
+    const awaited = asked ? new Set([...others].filter((node) => asked.has(node))) : others;
+    const answers = this.requests.open(request, awaited, timeoutMs);
+    this.#publish({ type, namespace, from: this.#uid, request, args }, after).catch((error) =>
+      this.requests.end(request, error),
+    );
+    return answers;
+  }
+
+  /** Tells all other nodes something that has no answer. Rejects as `EmitQueue.add`. */
+  async tell(type: RequestType, namespace: string, args: readonly unknown[]): Promise<void> {
+    await this.#publish({ type, namespace, from: this.#uid, args });
+  }
+
+  /** Tells one node what it waits for. */
+  send(type: AnswerType, node: string, request: string, values: readonly unknown[], parts?: number): void {
+    const message: ControlMessage = { type, namespace: "", from: this.#uid, request, args: values };
+    const encode = () => encodeControl(parts === undefined ? message : { ...message, parts });
+    this.#attempt(encode, node).catch((error) => {
+      this.#options.onError(type, error);
+      // What can't be said is said to be nothing, so that nobody waits for it.
+      const nothing = () => encodeControl({ ...message, args: [], ...(parts !== undefined && { parts }) });
+      if (type === "answer") this.#attempt(nothing, node).catch(() => undefined);
+    });
+  }
+
+  deliver(_room: undefined, channel: string, entry: Entry): void {
+    this.#take(channel, entry.data, entry.offset);
+  }
+
+  deliverVolatile(_room: undefined, channel: string, data: Uint8Array): void {
+    this.#take(channel, data, 0);
+  }
+
+  /** Requests were lost; whoever asked is told by the time that is over. The hub tells the log. */
+  reset(): void {}
+
+  async #publish(message: ControlMessage, after?: readonly Promise<unknown>[]): Promise<void> {
+    const data = encodeControl(message);
+    await this.#options.queue.add([{ channel: CLUSTER_CHANNEL, data, retention: RETENTION }], after);
+  }
+
+  async #attempt(encode: () => Uint8Array, node: string): Promise<void> {
+    await this.#options.notify(inboxChannel(node), encode());
+  }
+
+  #take(channel: string, data: Uint8Array, offset: number): void {
+    const read = decodeControl(data);
+    if (!read.ok) {
+      this.#options.onUnreadable(channel, offset, read.reason);
+      return;
+    }
+    const { type, namespace, from, request, args, parts = 1 } = read.value;
+    if (from === this.#uid) return;
+    if (isRequest(type)) {
+      if (channel === CLUSTER_CHANNEL)
+        this.#options.onRequest({ type, namespace, from, args, answer: this.#answer(from, request) });
+    } else if (request !== undefined) {
+      if (type === "answer") this.requests.answered(request, from, args, data.length, parts);
+      else this.#options.onAcknowledgement(request, args[0]);
+    }
+  }
+
+  #answer(node: string, request: string | undefined): Asked["answer"] {
+    let isAnswered = request === undefined;
+    return (...parts) => {
+      if (isAnswered || request === undefined) return;
+      isAnswered = true;
+      if (parts.length === 0) this.send("answer", node, request, []);
+      for (const values of parts) this.send("answer", node, request, values, parts.length);
+    };
+  }
+}

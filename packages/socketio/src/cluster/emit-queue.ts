@@ -1,0 +1,213 @@
+import type { Broker, Position, Publication, PublishOutcome } from "@holdfast/broker";
+import { HoldfastError } from "../errors.ts";
+
+/** Where a channel's log holds a copy of what was emitted. */
+export interface Emitted {
+  readonly channel: string;
+  readonly position: Position;
+  readonly seq: number;
+}
+
+/** One emit: copies for one or more channels. */
+interface Emit {
+  readonly publications: readonly Publication[];
+  readonly bytes: number;
+  readonly done: Promise<readonly Emitted[]>;
+  resolve(emitted: readonly Emitted[]): void;
+  reject(error: unknown): void;
+  /** Something that must come first is still under way. */
+  held: boolean;
+}
+
+export interface EmitQueueLimits {
+  /** Emits that wait for the broker, or for what they have to come after. */
+  readonly maxEmits: number;
+  /** Their bytes. */
+  readonly maxBytes: number;
+}
+
+export const EMIT_QUEUE_LIMITS: EmitQueueLimits = { maxEmits: 65_536, maxBytes: 64 * 1024 * 1024 };
+
+/** The bounds of the port's `publishAll`. */
+const BATCH_PUBLICATIONS = 1_000;
+const BATCH_BYTES = 2 * 1024 * 1024;
+/** Batches under way at a time: a channel that is slow to answer holds up no other. */
+const BATCHES = 8;
+
+/**
+ * One node's way to the logs. What it emits to a channel is there in the order of the calls, also where an emit has to
+ * wait for something; what comes in one turn of the event loop goes out together.
+ *
+ * The port keeps no order between publishes that are not awaited, so a channel has one batch under way at a time. What is
+ * emitted to it meanwhile goes into its next one.
+ */
+export class EmitQueue {
+  readonly #broker: Broker;
+  readonly #limits: EmitQueueLimits;
+  readonly #underWay = new Set<Emit>();
+  readonly #busy = new Set<string>();
+  #waiting: Emit[] = [];
+  #bytes = 0;
+  #batches = 0;
+  #scheduled = false;
+
+  constructor(broker: Broker, limits: EmitQueueLimits = EMIT_QUEUE_LIMITS) {
+    this.#broker = broker;
+    this.#limits = limits;
+  }
+
+  /** Emits that were not answered yet. */
+  get size(): number {
+    return this.#waiting.length + this.#underWay.size;
+  }
+
+  /**
+   * Appends to the channels' logs, in the order of the calls.
+   *
+   * @param after it is not sent before these are settled
+   * @returns resolves once all copies are accepted. Rejects with the BrokerError of the first that was refused, or with
+   *   HoldfastError `EMITS_TOO_MANY`.
+   */
+  add(
+    publications: readonly Publication[],
+    after: readonly Promise<unknown>[] = [],
+  ): Promise<readonly Emitted[]> {
+    const bytes = publications.reduce((sum, { data }) => sum + data.length, 0);
+    if (this.size >= this.#limits.maxEmits || this.#bytes + bytes > this.#limits.maxBytes) {
+      return Promise.reject(new HoldfastError("EMITS_TOO_MANY"));
+    }
+    const { promise: done, resolve, reject } = Promise.withResolvers<readonly Emitted[]>();
+    const emit: Emit = { publications, bytes, done, resolve, reject, held: after.length > 0 };
+    this.#bytes += bytes;
+    this.#waiting.push(emit);
+    if (emit.held) {
+      void Promise.allSettled(after).then(() => {
+        emit.held = false;
+        this.#schedule();
+      });
+    } else this.#schedule();
+    return done;
+  }
+
+  /** Resolves once all that was added so far is answered; undefined where nothing is under way. */
+  settled(): Promise<unknown> | undefined {
+    if (this.size === 0) return undefined;
+    return Promise.allSettled([...this.#underWay, ...this.#waiting].map(({ done }) => done));
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#batches >= BATCHES) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (this.#batches < BATCHES) {
+      const batch = this.#take();
+      if (batch.length === 0) return;
+      void this.#send(batch);
+    }
+  }
+
+  /** The emits that may go now: none of their channels is busy, or has an earlier one that waits. */
+  #take(): Emit[] {
+    const batch: Emit[] = [];
+    const blocked = new Set<string>();
+    const left: Emit[] = [];
+    let count = 0;
+    let bytes = 0;
+    for (const [index, emit] of this.#waiting.entries()) {
+      const isBlocked = emit.publications.some(
+        ({ channel }) => this.#busy.has(channel) || blocked.has(channel),
+      );
+      if (emit.held || isBlocked) {
+        for (const { channel } of emit.publications) blocked.add(channel);
+        left.push(emit);
+        continue;
+      }
+      const isFull =
+        count + emit.publications.length > BATCH_PUBLICATIONS || bytes + emit.bytes > BATCH_BYTES;
+      if (isFull && batch.length > 0) {
+        left.push(...this.#waiting.slice(index));
+        break;
+      }
+      batch.push(emit);
+      count += emit.publications.length;
+      bytes += emit.bytes;
+    }
+    this.#waiting = left;
+    for (const emit of batch) {
+      this.#underWay.add(emit);
+      for (const { channel } of emit.publications) this.#busy.add(channel);
+    }
+    return batch;
+  }
+
+  async #send(batch: readonly Emit[]): Promise<void> {
+    this.#batches++;
+    const outcomes = await this.#publish(batch.flatMap(({ publications }) => publications));
+    this.#batches--;
+    let at = 0;
+    for (const emit of batch) {
+      const own = outcomes.slice(at, at + emit.publications.length);
+      at += own.length;
+      this.#underWay.delete(emit);
+      this.#bytes -= emit.bytes;
+      for (const { channel } of emit.publications) this.#busy.delete(channel);
+      settle(emit, own);
+    }
+    if (this.#waiting.length > 0) this.#schedule();
+  }
+
+  /** In pieces that the port takes, one after the other. Never rejects. */
+  async #publish(
+    publications: readonly Publication[],
+  ): Promise<(PublishOutcome | { type: "failed"; error: unknown })[]> {
+    const outcomes: (PublishOutcome | { type: "failed"; error: unknown })[] = [];
+    let from = 0;
+    while (from < publications.length) {
+      let to = from;
+      let bytes = 0;
+      while (to < publications.length && to - from < BATCH_PUBLICATIONS) {
+        bytes += publications[to]?.data.length ?? 0;
+        if (to > from && bytes > BATCH_BYTES) break;
+        to++;
+      }
+      const piece = publications.slice(from, to);
+      from = to;
+      try {
+        outcomes.push(...(await this.#publishPiece(piece)));
+      } catch (error) {
+        outcomes.push(...piece.map(() => ({ type: "failed" as const, error })));
+      }
+    }
+    return outcomes;
+  }
+
+  async #publishPiece(piece: readonly Publication[]): Promise<readonly PublishOutcome[]> {
+    const [first] = piece;
+    if (!first || piece.length > 1) return this.#broker.publishAll(piece);
+    // One entry alone may have more bytes than a batch.
+    const { channel, data, ...options } = first;
+    return [{ type: "published", ...(await this.#broker.publish(channel, data, options)) }];
+  }
+}
+
+function settle(
+  emit: Emit,
+  outcomes: readonly (PublishOutcome | { type: "failed"; error: unknown })[],
+): void {
+  const emitted: Emitted[] = [];
+  for (const [index, outcome] of outcomes.entries()) {
+    if (outcome.type !== "published") {
+      emit.reject(outcome.error);
+      return;
+    }
+    const channel = emit.publications[index]?.channel ?? "";
+    emitted.push({ channel, position: outcome.position, seq: outcome.seq });
+  }
+  emit.resolve(emitted);
+}

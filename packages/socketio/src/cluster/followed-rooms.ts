@@ -1,0 +1,180 @@
+import type { Entry, Position, Unrecoverable } from "@holdfast/broker";
+import type { Following, Hub, Outlet } from "@holdfast/hub";
+import type { Room } from "./room-channel.ts";
+
+/** A namespace on this node, as its rooms' channels see it. Its methods must neither block nor throw. */
+export interface RoomSink {
+  /** @param room undefined: everybody in the namespace */
+  deliver(room: Room | undefined, channel: string, entry: Entry): void;
+  deliverVolatile(room: Room | undefined, channel: string, data: Uint8Array): void;
+  reset(room: Room | undefined, channel: string, head: Position, reason: Unrecoverable): void;
+}
+
+const LEAST_PAUSE_MS = 100;
+const GREATEST_PAUSE_MS = 5_000;
+
+/** A room's channel as this node follows it. A node has one for each of its sockets, so it is small once it is ready. */
+export class FollowedRoom {
+  readonly channel: string;
+  readonly room: Room | undefined;
+  readonly sink: RoomSink;
+  /** Resolves when the first try has ended, well or badly; undefined from then on. The broker bounds how long that takes. */
+  tried: Promise<void> | undefined;
+  /** Resolves once entries come, or the room was left; undefined from then on. */
+  ready: Promise<void> | undefined;
+  #following: Following | undefined;
+  #end: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(channel: string, room: Room | undefined, sink: RoomSink, hub: Hub, outlet: Outlet) {
+    this.channel = channel;
+    this.room = room;
+    this.sink = sink;
+    const first = this.#try(hub, outlet).catch(() => false);
+    this.tried = first.then(() => {
+      this.tried = undefined;
+    });
+    this.ready = first
+      .then((isDone) => (isDone ? undefined : this.#retry(hub, outlet)))
+      .then(() => {
+        this.ready = undefined;
+      });
+  }
+
+  /** The position that was handed out last; offset 0 before the channel is followed. */
+  get last(): Position {
+    return this.#following?.last ?? { epoch: "", offset: 0, tag: "" };
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#following?.close();
+    this.#end?.();
+  }
+
+  async #try(hub: Hub, outlet: Outlet): Promise<boolean> {
+    this.#following = hub.follow(outlet, this.channel);
+    await this.#following.ready;
+    return true;
+  }
+
+  /** The hub tells of every failure. */
+  async #retry(hub: Hub, outlet: Outlet): Promise<void> {
+    let pause = LEAST_PAUSE_MS;
+    while (!this.#isClosed) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, pause * (0.5 + Math.random()));
+        timer.unref();
+        this.#end = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      this.#end = undefined;
+      if (this.#isClosed) return;
+      if (await this.#try(hub, outlet).catch(() => false)) return;
+      pause = Math.min(pause * 2, GREATEST_PAUSE_MS);
+    }
+  }
+}
+
+/** The rooms of all namespaces that this node has sockets in: one channel each, one outlet for all of them. */
+export class FollowedRooms implements Outlet {
+  readonly #hub: Hub;
+  readonly #rooms = new Map<string, FollowedRoom>();
+  readonly #due = new Map<FollowedRoom, { offset: number; waiting: (() => void)[] }>();
+
+  constructor(hub: Hub) {
+    this.#hub = hub;
+  }
+
+  get size(): number {
+    return this.#rooms.size;
+  }
+
+  get(channel: string): FollowedRoom | undefined {
+    return this.#rooms.get(channel);
+  }
+
+  /** Follows a channel until it is dropped. A room that is followed for a namespace that is gone changes hands. */
+  follow(channel: string, room: Room | undefined, sink: RoomSink): FollowedRoom {
+    const known = this.#rooms.get(channel);
+    if (known?.sink === sink) return known;
+    const followed = new FollowedRoom(channel, room, sink, this.#hub, this);
+    this.#rooms.set(channel, followed);
+    if (known) this.#close(known);
+    return followed;
+  }
+
+  drop(channel: string, sink: RoomSink): void {
+    const known = this.#rooms.get(channel);
+    if (known?.sink !== sink) return;
+    this.#rooms.delete(channel);
+    this.#close(known);
+  }
+
+  dropAll(sink: RoomSink): void {
+    for (const { channel } of [...this.#rooms.values()].filter((followed) => followed.sink === sink)) {
+      this.drop(channel, sink);
+    }
+  }
+
+  /** Resolves once this position was handed out here, or never will be; undefined where that is so now. */
+  async reached(channel: string, offset: number): Promise<void> {
+    const followed = this.#rooms.get(channel);
+    await followed?.ready;
+    if (!followed || followed.last.offset >= offset || this.#rooms.get(channel) !== followed) return;
+    await new Promise<void>((resolve) => this.#await(followed, offset).push(resolve));
+  }
+
+  /** Something of this node's own is at this place of a log, and comes here if its room is followed. */
+  expect(channel: string, offset: number): void {
+    const followed = this.#rooms.get(channel);
+    if (followed && !followed.ready && followed.last.offset < offset) this.#await(followed, offset);
+  }
+
+  /** Resolves once all that is expected has come; undefined where it has. */
+  caughtUp(): Promise<unknown> | undefined {
+    if (this.#due.size === 0) return undefined;
+    return Promise.all([...this.#due].map(([{ channel }, { offset }]) => this.reached(channel, offset)));
+  }
+
+  deliver(channel: string, entry: Entry): void {
+    const followed = this.#rooms.get(channel);
+    if (!followed) return;
+    followed.sink.deliver(followed.room, channel, entry);
+    if (this.#due.size > 0 && entry.offset >= (this.#due.get(followed)?.offset ?? Number.POSITIVE_INFINITY)) {
+      this.#release(followed);
+    }
+  }
+
+  reset(channel: string, head: Position, reason: Unrecoverable): void {
+    const followed = this.#rooms.get(channel);
+    if (!followed) return;
+    followed.sink.reset(followed.room, channel, head, reason);
+    this.#release(followed);
+  }
+
+  volatile(channel: string, data: Uint8Array): void {
+    const followed = this.#rooms.get(channel);
+    followed?.sink.deliverVolatile(followed.room, channel, data);
+  }
+
+  #await(followed: FollowedRoom, offset: number): (() => void)[] {
+    const due = this.#due.get(followed) ?? { offset: 0, waiting: [] };
+    this.#due.set(followed, due);
+    due.offset = Math.max(due.offset, offset);
+    return due.waiting;
+  }
+
+  #close(followed: FollowedRoom): void {
+    followed.close();
+    this.#release(followed);
+  }
+
+  #release(followed: FollowedRoom): void {
+    const due = this.#due.get(followed);
+    this.#due.delete(followed);
+    for (const resolve of due?.waiting ?? []) resolve();
+  }
+}

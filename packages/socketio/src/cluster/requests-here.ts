@@ -1,0 +1,130 @@
+import type { Socket } from "socket.io";
+import type { HoldfastAdapter } from "./adapter.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Asked } from "./control-plane.ts";
+import type { Room } from "./room-channel.ts";
+
+/** Sockets by the rooms that they are in; no room: all. */
+export interface Selection {
+  readonly rooms: readonly Room[];
+  readonly except: readonly Room[];
+}
+
+/** About the bytes of one part of a long answer. */
+const PART_BYTES = 128 * 1024;
+
+/** Does on this node what another one asks for. What is no proper request is answered as nothing. */
+export function doRequest(cluster: Cluster, asked: Asked): void {
+  cluster.counters.requests++;
+  try {
+    attempt(cluster, asked);
+  } catch (error) {
+    asked.answer();
+    throwLater(error);
+  }
+}
+
+/** What a listener of the program's own threw is the program's to hear of, but not in the middle of a delivery. */
+export function throwLater(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
+}
+
+function attempt(cluster: Cluster, { type, namespace, from, args, answer }: Asked): void {
+  const adapter = cluster.adapters.get(namespace);
+  const [first, value] = args;
+  const sockets = adapter ? select(adapter, first) : [];
+  switch (type) {
+    case "count":
+      count(cluster, from, args, answer);
+      break;
+    case "emit":
+      if (adapter) emit(adapter, args, answer);
+      else answer();
+      break;
+    case "join":
+      void join(sockets, roomsOf(value)).then(() => answer());
+      break;
+    case "leave":
+      leave(sockets, roomsOf(value));
+      answer();
+      break;
+    case "disconnect":
+      for (const socket of sockets) socket.disconnect(value === true);
+      answer();
+      break;
+    case "fetch":
+      answer(...partsOf(sockets.map(detailsOf)));
+      break;
+    case "ids":
+      answer(...partsOf(sockets.map(({ id }) => id)));
+      break;
+  }
+}
+
+export async function join(sockets: readonly Socket[], rooms: readonly Room[]): Promise<void> {
+  await Promise.all(sockets.map((socket) => socket.join([...rooms])));
+}
+
+export function leave(sockets: readonly Socket[], rooms: readonly Room[]): void {
+  for (const socket of sockets) for (const room of rooms) void socket.leave(room);
+}
+
+function emit(adapter: HoldfastAdapter, args: readonly unknown[], answer: Asked["answer"]): void {
+  const [wantsAnswer, ...event] = args;
+  if (typeof event[0] !== "string") answer();
+  else if (wantsAnswer === true)
+    adapter.nsp._onServerSideEmit([...event, (value: unknown) => answer([value])]);
+  else adapter.nsp._onServerSideEmit(event);
+}
+
+function count(cluster: Cluster, from: string, args: readonly unknown[], answer: Asked["answer"]): void {
+  const [request, copies] = args;
+  const places = (Array.isArray(copies) ? copies : []).flatMap((copy) => {
+    const [channel, offset] = Array.isArray(copy) ? copy : [];
+    return typeof channel === "string" && Number.isSafeInteger(offset)
+      ? [{ channel, offset: offset as number }]
+      : [];
+  });
+  void cluster.acks.count(from, String(request), places).then((clients) => answer([clients]));
+}
+
+function select(adapter: HoldfastAdapter, selection: unknown): Socket[] {
+  const [rooms, except] = Array.isArray(selection) ? selection : [];
+  // What can't be read must not come out as everybody.
+  return Array.isArray(rooms) && Array.isArray(except)
+    ? adapter.matching(roomsOf(rooms), roomsOf(except))
+    : [];
+}
+
+function roomsOf(value: unknown): readonly Room[] {
+  return Array.isArray(value) ? (value.filter(isRoom) as Room[]) : [];
+}
+
+function isRoom(value: unknown): boolean {
+  return typeof value === "string" || typeof value === "number";
+}
+
+/** As Socket.IO's adapters describe a socket to another node. What a session store put there may be circular. */
+function detailsOf(socket: Socket): object {
+  const { sessionStore: _, ...handshake } = socket.handshake as Socket["handshake"] & {
+    sessionStore?: unknown;
+  };
+  return { id: socket.id, handshake, rooms: [...socket.rooms], data: socket.data };
+}
+
+function partsOf(values: readonly unknown[]): unknown[][] {
+  const parts: unknown[][] = [[]];
+  let bytes = 0;
+  for (const value of values) {
+    const size = JSON.stringify(value).length;
+    if (bytes > 0 && bytes + size > PART_BYTES) {
+      parts.push([]);
+      bytes = 0;
+    }
+    bytes += size;
+    parts.at(-1)?.push(value);
+  }
+  return parts;
+}

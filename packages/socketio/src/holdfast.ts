@@ -1,0 +1,93 @@
+import { Hub } from "@holdfast/hub";
+import type { Adapter } from "socket.io-adapter";
+import { HoldfastAdapter } from "./cluster/adapter.ts";
+import { Cluster } from "./cluster/cluster.ts";
+import type { Emitted } from "./cluster/emit-queue.ts";
+import { whenBound } from "./cluster/engine-adoption.ts";
+import { handOver } from "./cluster/hand-over.ts";
+import { Membership } from "./cluster/membership.ts";
+import type { StockNamespace } from "./cluster/stock.ts";
+import { type HoldfastCounters, zeroHoldfastCounters } from "./counters.ts";
+import { type HoldfastOptions, readHoldfastOptions } from "./options.ts";
+import { ownedSessionIds } from "./session-id.ts";
+
+/** A Socket.IO server's part in a cluster of them. */
+export interface Holdfast {
+  /** For `new Server(http, { ...holdfast.options })`. */
+  readonly options: { readonly adapter: typeof Adapter };
+  /** The channels of this node: for `bindChannels`, and to ask whether the node is ready. */
+  readonly hub: Hub;
+  readonly counters: Readonly<HoldfastCounters>;
+  /** Resolves once this node is a member of the cluster and hears the others. Until then it serves its own clients. */
+  readonly ready: Promise<void>;
+  /**
+   * Emits, and says what became of it.
+   *
+   * @param target what to call `emit` of: the server, a namespace, or what `to`, `in`, `except` and the like return
+   * @returns once it is accepted: where each room's log has it. Empty for what goes into no log (`local`, `volatile`)
+   * @throws BrokerError as `Broker.publish`; HoldfastError `EMITS_TOO_MANY`
+   */
+  emit(target: EmitTarget, event: string, ...args: unknown[]): Promise<readonly Emitted[]>;
+  /** Leaves the cluster. Close the Socket.IO server first. The broker stays its maker's to close. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface EmitTarget {
+  emit(event: string, ...args: unknown[]): unknown;
+}
+
+/**
+ * Makes a Socket.IO server one of a cluster of them, over a broker: rooms, emits, and everything that Socket.IO's
+ * documentation says of several servers. See docs/socketio.md.
+ *
+ * @example
+ * const holdfast = createHoldfast({ broker: openBroker("holdfast://token@broker:7420") });
+ * const io = new Server(http, { ...holdfast.options });
+ *
+ * @throws BindingError `OPTION_INVALID`; HubError `HUB_OPTION_INVALID`
+ */
+export function createHoldfast(options: HoldfastOptions): Holdfast {
+  const { broker, node, retention, hub: hubOptions, onEvent } = readHoldfastOptions(options);
+  const hub = new Hub(broker, { ...hubOptions, node, onEvent });
+  const membership = new Membership({ broker, node, onEvent });
+  const counters = zeroHoldfastCounters();
+  const cluster = new Cluster({
+    hub,
+    members: membership,
+    retention,
+    counters,
+    handOver,
+    place: () => undefined,
+    onServer: (server) =>
+      whenBound(server, (engine) => {
+        engine.generateId = ownedSessionIds(node);
+      }),
+    onEvent,
+  });
+  const ready = Promise.all([cluster.control.listen(), membership.ready]).then(() => undefined);
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    cluster.close();
+    await membership.close();
+    await hub.close();
+  };
+  class ClusterAdapter extends HoldfastAdapter {
+    constructor(namespace: StockNamespace) {
+      super(namespace, cluster);
+    }
+  }
+  return {
+    options: { adapter: ClusterAdapter as unknown as typeof Adapter },
+    hub,
+    counters,
+    ready,
+    async emit(target, event, ...args) {
+      const emitted = await Promise.all(cluster.capture(() => target.emit(event, ...args)));
+      return emitted.flat();
+    },
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
