@@ -3,7 +3,7 @@ import { Audience } from "./audience.ts";
 import type { HubCounters } from "./counters.ts";
 import type { HubEvent } from "./events.ts";
 import type { Outlet } from "./outlet.ts";
-import type { Sequence } from "./sequence.ts";
+import type { Sequence, Sequenced, SequencedEvent } from "./sequence.ts";
 
 /** What all channels of a hub share. */
 export interface ChannelContext {
@@ -21,7 +21,7 @@ const NOWHERE: Position = { epoch: "", offset: 0, tag: "" };
  *
  * A node follows a channel for each of its sockets, so what only few of them need is made when it is needed.
  */
-export class Channel {
+export class Channel implements Sequenced {
   readonly name: string;
   /** Resolves once `last` is known; rejects as `Broker.subscribe` does. */
   readonly followed: Promise<void>;
@@ -35,6 +35,7 @@ export class Channel {
   #began: Position | undefined;
   #last = NOWHERE;
   #resets = 0;
+  #closed = false;
 
   constructor(name: string, context: ChannelContext) {
     this.name = name;
@@ -72,7 +73,10 @@ export class Channel {
     return () => this.#waiting?.delete(listener);
   }
 
+  /** Nothing is handed out any more. */
   async close(): Promise<void> {
+    this.#closed = true;
+    this.#context.sequence.abreast(this);
     await this.followed.catch(() => {});
     await this.#subscription?.close();
   }
@@ -82,11 +86,28 @@ export class Channel {
   }
 
   #on(event: ChannelEvent): void {
+    if (this.#closed) return;
+    const { sequence } = this.#context;
     switch (event.type) {
       case "subscribed":
         this.#began = event.position;
         this.#last = event.position;
         break;
+      case "behind":
+        sequence.behind(this);
+        break;
+      case "abreast":
+        sequence.abreast(this);
+        break;
+      default:
+        sequence.take(this, event);
+    }
+  }
+
+  /** The sequence's: what comes next on this channel. */
+  handOut(event: SequencedEvent): void {
+    if (this.#closed) return;
+    switch (event.type) {
       case "entry":
         this.#deliver(event.entry);
         break;
@@ -114,7 +135,6 @@ export class Channel {
       return;
     }
     this.#context.counters.entries++;
-    this.#context.sequence.advance(entry);
     this.#last = { epoch: this.#last.epoch, offset: entry.offset, tag: entry.tag };
     this.#live.each((outlet) => outlet.deliver(this.name, entry));
     this.#advance();

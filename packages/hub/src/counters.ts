@@ -10,6 +10,12 @@ export interface HubCounters {
   entries: number;
   /** Entries that the broker delivered although an equal or later one was delivered before; they went no further. */
   stale: number;
+  /** Events held back while a channel was behind the others. */
+  held: number;
+  /** Times that so much was held back, or so long, that it was handed out although a channel was behind. */
+  gaveWay: number;
+  /** Entries handed out after one with a greater `seq`, on a broker with one sequence. */
+  late: number;
   /** Subscribers that came without a cursor. */
   joined: number;
   /** Subscribers whose cursor was continued from. */
@@ -35,6 +41,9 @@ export function zeroCounters(): HubCounters {
     followings: 0,
     entries: 0,
     stale: 0,
+    held: 0,
+    gaveWay: 0,
+    late: 0,
     joined: 0,
     recovered: 0,
     refused: 0,

@@ -10,4 +10,15 @@ export type HubEvent =
       readonly channel: string;
       readonly error: unknown;
     }
+  /** So much was held back for channels that are behind, or so long, that the order over all channels gave way. */
+  | {
+      readonly type: "out-of-order";
+      readonly bound: "entries" | "bytes" | "time";
+      /** Events that were held and go out now. */
+      readonly held: number;
+      /** Channels that are behind. */
+      readonly behind: number;
+    }
+  /** No channel is behind any more: from here on entries of all channels are handed out in one order again. */
+  | { readonly type: "in-order" }
   | { readonly type: "reset"; readonly channel: string; readonly reason: Unrecoverable };

@@ -49,13 +49,9 @@ export class Hub {
     this.broker = broker;
     this.node = options.node;
     this.counters = this.#counters;
-    this.#sequence = new Sequence(broker.abilities);
-    this.#context = {
-      broker,
-      counters: this.#counters,
-      sequence: this.#sequence,
-      onEvent: (event) => this.#event(event),
-    };
+    const onEvent = (event: HubEvent) => this.#event(event);
+    this.#sequence = new Sequence(broker.abilities, this.#settings, this.#counters, onEvent);
+    this.#context = { broker, counters: this.#counters, sequence: this.#sequence, onEvent };
     this.#reader = new LogReader(broker, this.#settings.pageSize, this.#settings.maxReads, this.#counters);
     this.#probe = new Probe(broker, this.#settings, (channel, error) =>
       this.#failed("probe", channel, error),
@@ -67,14 +63,18 @@ export class Hub {
     return this.#probe.ready;
   }
 
-  /** The greatest `seq` of the entries handed to outlets so far, the one in hand included; 0 before the first. */
+  /**
+   * The greatest `seq` of the entries handed to outlets so far, the one in hand included. 0 before the first, and after a
+   * reset for a log that was lost or rolled back until the next one, since the broker may count anew.
+   */
   get seq(): number {
     return this.#sequence.seq;
   }
 
   /**
    * Whether everything that this node had to hand out with a lower `seq` than {@link seq} was handed out before. False
-   * on a broker without the ability `oneSequence`.
+   * on a broker without the ability `oneSequence`; from where more was held back for a late channel than
+   * `maxHeldEntries`, `maxHeldBytes` and `maxHeldMs` allow, until no channel is late; and while `seq` is 0 after a reset.
    */
   get inOrder(): boolean {
     return this.#sequence.inOrder;
@@ -115,6 +115,7 @@ export class Hub {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#sequence.end();
     for (const outlet of [...this.#members.keys()]) this.#detach(outlet);
     for (const timer of this.#lingering.values()) clearTimeout(timer);
     this.#lingering.clear();

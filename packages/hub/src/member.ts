@@ -101,7 +101,9 @@ export class Member implements Membership {
       }
       begin(page.head.offset);
 
-      const due = page.entries.filter((entry) => entry.offset <= channel.last.offset);
+      // A log that was begun anew, of which this node has not been told yet, waits for that reset.
+      const isKnown = position.epoch === channel.last.epoch;
+      const due = isKnown ? page.entries.filter((entry) => entry.offset <= channel.last.offset) : [];
       const newest = due.at(-1);
       if (newest) {
         fruitless = 0;
@@ -109,12 +111,13 @@ export class Member implements Membership {
         this.#counters.caughtUp += due.length;
         const pressure = this.#arrival.entries(due);
         if (pressure) await pressure;
-      } else if (position.offset < channel.last.offset) {
+      } else if (isKnown && position.offset < channel.last.offset) {
         // The page was read before the node's newest entry was appended: read again.
         if (++fruitless > FRUITLESS_READS) throw new HubError("LOG_INCONSISTENT", channel.name);
       } else {
         // The client has seen more on another node than has come to this one yet.
-        while (!this.#left && resets === channel.resets && channel.last.offset < position.offset) {
+        const isAhead = () => !isKnown || channel.last.offset < position.offset;
+        while (!this.#left && resets === channel.resets && isAhead()) {
           await this.#advanced();
         }
       }

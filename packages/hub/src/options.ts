@@ -10,6 +10,15 @@ export interface HubOptions {
   readonly lingerMs?: number;
   /** Reads of the log under way at a time; more wait their turn, so that a storm of resumes spares the broker. Default 32. */
   readonly maxReads?: number;
+  /**
+   * Events held back while a channel is behind the others, so that all are handed out in the order of `seq`. Past this
+   * they go out as they are. Default 10,000.
+   */
+  readonly maxHeldEntries?: number;
+  /** Bytes of them, likewise. Default 16 MiB. */
+  readonly maxHeldBytes?: number;
+  /** Milliseconds that the first of them is held, likewise. Default 10,000. */
+  readonly maxHeldMs?: number;
   /** Milliseconds between two probes. Default 2,000. */
   readonly probeIntervalMs?: number;
   /** Milliseconds after which a probe that has not come back makes the node unready. Default 5,000. */
@@ -24,6 +33,9 @@ const DEFAULTS: Omit<HubSettings, "node"> = {
   pageSize: 128,
   lingerMs: 5_000,
   maxReads: 32,
+  maxHeldEntries: 10_000,
+  maxHeldBytes: 16 * 1024 * 1024,
+  maxHeldMs: 10_000,
   probeIntervalMs: 2_000,
   probeTimeoutMs: 5_000,
   onEvent: () => {},
@@ -33,6 +45,9 @@ const RANGES = {
   pageSize: [1, 1_000],
   lingerMs: [0, 3_600_000],
   maxReads: [1, 10_000],
+  maxHeldEntries: [1, 10_000_000],
+  maxHeldBytes: [1, 2 ** 31],
+  maxHeldMs: [1, 3_600_000],
   probeIntervalMs: [1, 3_600_000],
   probeTimeoutMs: [1, 3_600_000],
 } as const;

@@ -66,6 +66,13 @@ export function exportCounters(registry: Registry, hub: Hub, binding: Readonly<B
     "Times that entries were lost to a followed channel.",
     () => counters.resets,
   );
+  counter("holdfast_held_total", "Events held back for a late channel.", () => counters.held);
+  counter(
+    "holdfast_order_lost_total",
+    "Times that so much was held back, or so long, that it went out of order.",
+    () => counters.gaveWay,
+  );
+  counter("holdfast_late_entries_total", "Entries handed out after a later one.", () => counters.late);
   counter("holdfast_broker_errors_total", "Calls that the broker rejected.", () => counters.brokerErrors);
   exportResumes(registry, counters);
 }

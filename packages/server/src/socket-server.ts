@@ -109,6 +109,15 @@ function logHubEvent(log: Log, event: HubEvent): void {
     case "broker-error":
       log.warn({ err: event.error, operation: event.operation, channel: event.channel }, "the broker failed");
       break;
+    case "out-of-order":
+      log.warn(
+        event,
+        "entries of several channels are handed out in another order than they were published in",
+      );
+      break;
+    case "in-order":
+      log.info("entries of all channels are handed out in one order again");
+      break;
     case "reset":
       log.warn(
         { channel: event.channel, reason: event.reason },
