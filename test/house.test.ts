@@ -34,7 +34,9 @@ function importsOf(folder: string): Set<string> {
   const found = new Set<string>();
   for (const file of sourcesOf(folder)) {
     const text = read(`packages/${folder}/src/${file}`);
-    for (const [, name = ""] of text.matchAll(/(?:(?<!\.)\bfrom|\bimport|\.resolve\()\s*\(?"([^".][^"]*)"/g))
+    for (const [, name = ""] of text.matchAll(
+      /(?:(?<!\.)\bfrom|\bimport|\bimport\.meta\.resolve\()\s*\(?"([^".][^"]*)"/g,
+    ))
       found.add(name);
   }
   return found;

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { openEmbeddedBroker } from "@holdfast/broker";
 import { encodeMessage, Hub } from "@holdfast/hub";
-import { bindChannels } from "@holdfast/socketio";
+import { bindChannels, FanOut } from "@holdfast/socketio";
 import { Server } from "socket.io";
 import { answerHarness } from "../../child.ts";
 import { ROOM, type ServerCalls } from "../calls.ts";
@@ -12,9 +12,14 @@ import { composePayload, sharedClock } from "../payload.ts";
 // A whole node in one process: every message is appended to the broker's log, and is delivered from there. So the
 // cost of the log is in the figure, though the peers keep none.
 const http = createServer();
-const io = new Server(http);
+// None of the subscribers is slow, so either would be a mistake, which ends the process and so fails the run.
+const fail = (reason: unknown) => {
+  throw new Error(`the fan-out: ${reason}`);
+};
+const fanOut = new FanOut({ maxQueuedBytes: 1_048_576, onSlow: () => fail("slow"), onMisfit: fail });
+const io = new Server(http, { wsEngine: fanOut.wsEngine });
 const broker = openEmbeddedBroker();
-bindChannels(io, new Hub(broker, { node: "bench" }));
+bindChannels(io, new Hub(broker, { node: "bench" }), { fanOut });
 http.listen(0, "127.0.0.1");
 await once(http, "listening");
 

@@ -1,6 +1,9 @@
 const TABLE = {
   HUB_CLOSED: { message: "the hub was closed", retryable: true },
   HUB_OPTION_INVALID: { message: "a hub option is unknown or out of range", retryable: false },
+  PRESENCE_INVALID: { message: "a presence record is not what it may be", retryable: false },
+  STATE_INVALID: { message: "a key or value of a channel's state is not what it may be", retryable: false },
+  STATE_FULL: { message: "a channel's state has no room for this key or value", retryable: false },
   LOG_INCONSISTENT: { message: "the log did not show entries that were delivered from it", retryable: true },
 } as const;
 

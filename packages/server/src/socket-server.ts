@@ -132,6 +132,9 @@ function logBindingEvent(log: Log, event: BindingEvent): void {
     case "cut-off":
       log.warn(event, "a client did not read and was disconnected; it can resume");
       break;
+    case "fan-out-ordinary":
+      log.warn(event, "packets take Socket.IO's ordinary path: an installed package is of another kind");
+      break;
     case "ended":
       log.warn({ err: event.error, channel: event.channel }, "a subscription failed; the client was told");
       break;

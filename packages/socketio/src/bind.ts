@@ -1,13 +1,14 @@
 import type { Entry, Position, Unrecoverable } from "@holdfast/broker";
 import type { Hub, Outlet } from "@holdfast/hub";
 import type { Namespace, Server, Socket } from "socket.io";
-import { cutOff } from "./backlog.ts";
 import { Connection, type ConnectionContext, groupOf } from "./connection.ts";
 import { type BindingCounters, zeroCounters } from "./counters.ts";
-import { entryArguments, entrySize } from "./entry.ts";
+import { entryArguments } from "./entry.ts";
 import { BindingError } from "./errors.ts";
+import { FanOut } from "./fan-out/fan-out.ts";
+import { EVENT } from "./fan-out/internals.ts";
+import { broadcastLocally } from "./fan-out/local-broadcast.ts";
 import { type BindingOptions, readBindingOptions } from "./options.ts";
-import { Sweeper } from "./sweeper.ts";
 import { EVENTS, NODE_HEADER, PROTOCOL_VERSION } from "./wire.ts";
 
 export interface ChannelBinding {
@@ -36,19 +37,29 @@ export function bindChannels(
 
   const counters = zeroCounters();
   const connections = new Map<string, Connection>();
-  const sweeper = new Sweeper(namespace, settings.maxQueuedBytes, (socket, queuedBytes) => {
-    counters.cutOff++;
-    settings.onEvent({ type: "cut-off", code: "CLIENT_TOO_SLOW", socket: socket.id, queuedBytes });
-    cutOff(socket);
-  });
+  const fanOut =
+    settings.fanOut ??
+    new FanOut({
+      maxQueuedBytes: settings.maxQueuedBytes,
+      onSlow: (socket, queuedBytes) => {
+        counters.cutOff++;
+        settings.onEvent({ type: "cut-off", code: "CLIENT_TOO_SLOW", socket: socket.id, queuedBytes });
+      },
+      onMisfit: (reason) => settings.onEvent({ type: "fan-out-ordinary", reason }),
+    });
+  const unwatch = fanOut.watch(namespace);
   const toArguments = (channel: string, entry: Entry) =>
     entryArguments(channel, entry, (reason) => {
       counters.unreadable++;
       settings.onEvent({ type: "unreadable", channel, offset: entry.offset, reason });
     });
+  const emitLocally = (room: string, event: string, ...args: unknown[]) => {
+    const packet = { type: EVENT, nsp: namespace.name, data: [event, ...args] };
+    broadcastLocally(fanOut, namespace, packet, { rooms: new Set([room]) });
+  };
   const toGroup = (channel: string, event: string, ...args: unknown[]) => {
     try {
-      namespace.local.to(groupOf(channel)).emit(event, ...args);
+      emitLocally(groupOf(channel), event, ...args);
     } catch (error) {
       settings.onEvent({ type: "delivery-failed", channel, error });
     }
@@ -58,7 +69,6 @@ export function bindChannels(
     deliver(channel: string, entry: Entry) {
       counters.delivered += namespace.adapter.rooms.get(groupOf(channel))?.size ?? 0;
       toGroup(channel, EVENTS.entry, ...toArguments(channel, entry));
-      sweeper.wrote(entrySize(channel, entry));
     },
     reset(channel: string, head: Position, reason: Unrecoverable) {
       toGroup(channel, EVENTS.reset, channel, {
@@ -71,7 +81,7 @@ export function bindChannels(
   };
   const members = hub.attach(outlet);
   const context: ConnectionContext = {
-    namespace,
+    emitLocally,
     members,
     settings,
     counters,
@@ -98,7 +108,8 @@ export function bindChannels(
       for (const connection of connections.values()) connection.close();
       connections.clear();
       members.close();
-      sweeper.close();
+      unwatch();
+      if (settings.fanOut === undefined) fanOut.close();
     },
   };
 }

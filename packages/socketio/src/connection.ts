@@ -1,6 +1,6 @@
 import type { Entry, Position, Unrecoverable } from "@holdfast/broker";
 import type { HubBinding } from "@holdfast/hub";
-import type { Namespace, Socket } from "socket.io";
+import type { Socket } from "socket.io";
 import { nextDrain, queuedBytes } from "./backlog.ts";
 import type { BindingCounters } from "./counters.ts";
 import { type EntryArguments, entrySize } from "./entry.ts";
@@ -13,10 +13,11 @@ import { EVENTS, type SubscribeAnswer, type UnsubscribeAnswer } from "./wire.ts"
 
 /** What all connections of one binding share. */
 export interface ConnectionContext {
-  readonly namespace: Namespace;
   readonly members: HubBinding;
   readonly settings: BindingSettings;
   readonly counters: BindingCounters;
+  /** To this node's sockets in a room. */
+  emitLocally(room: string, event: string, ...args: unknown[]): void;
   toArguments(channel: string, entry: Entry): EntryArguments;
   onEvent(event: BindingEvent): void;
 }
@@ -92,9 +93,9 @@ export class Connection {
     }
   }
 
-  /** The same way that live entries take, so that neither overtakes the other whatever adapter is in use. */
+  /** The same way that live entries take, so that neither overtakes the other. */
   #send(event: string, ...args: unknown[]): void {
-    this.#context.namespace.local.to(this.#socket.id).emit(event, ...args);
+    this.#context.emitLocally(this.#socket.id, event, ...args);
   }
 
   readonly #onSubscribe = (...args: unknown[]): void => {

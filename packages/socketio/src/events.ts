@@ -19,6 +19,8 @@ export type BindingEvent =
       readonly offset: number;
       readonly reason: string;
     }
+  /** Packets take Socket.IO's ordinary path to all clients: an installed package is not as this version knows it. */
+  | { readonly type: "fan-out-ordinary"; readonly reason: string }
   /** Handing an entry to Socket.IO threw, as a listener for outgoing events may. */
   | { readonly type: "delivery-failed"; readonly channel: string; readonly error: unknown };
 

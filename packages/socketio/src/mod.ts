@@ -6,6 +6,8 @@ export type { BindingCounters, HoldfastCounters } from "./counters.ts";
 export type { HoldfastErrorCode, SubscriptionErrorCode } from "./errors.ts";
 export { BindingError, HoldfastError, SUBSCRIPTION_ERRORS } from "./errors.ts";
 export type { BindingEvent, HoldfastEvent } from "./events.ts";
+export type { FanOutCounters, FanOutOptions, WriteOptions } from "./fan-out/fan-out.ts";
+export { FanOut } from "./fan-out/fan-out.ts";
 export type { EmitTarget, Holdfast } from "./holdfast.ts";
 export { createHoldfast } from "./holdfast.ts";
 export type { BindingOptions, HoldfastOptions } from "./options.ts";

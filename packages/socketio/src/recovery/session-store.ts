@@ -131,7 +131,8 @@ export class SessionStore {
     await new Promise<void>((resolve) => setImmediate(resolve));
     const outcome = await this.#put(pid, writing);
     const { next } = writing;
-    if (this.#writing.get(pid) !== writing) next?.resolve("refused");
+    const over: SessionWrite = "refused";
+    if (this.#writing.get(pid) !== writing) next?.resolve(over);
     else if (next) {
       writing.next = undefined;
       void this.#run(pid, writing).then(next.resolve);

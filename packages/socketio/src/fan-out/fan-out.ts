@@ -1,0 +1,154 @@
+import type { Namespace, Socket } from "socket.io";
+import { type ServerOptions, WebSocketServer } from "ws";
+import { type Encoded, frameOf } from "./frame.ts";
+import { FrameChain } from "./frame-chain.ts";
+import {
+  connectionMisfit,
+  connectionOf,
+  type EngineConnection,
+  type EngineWriteOptions,
+  isServerWatched,
+  OrderedWebSocketServer,
+  openSender,
+  webSocketMisfit,
+  writeToEngine,
+} from "./internals.ts";
+import { SlowReaders } from "./slow-readers.ts";
+import { Turn } from "./turn.ts";
+
+export interface FanOutOptions {
+  /** Bytes that may wait to be read by one client, before it is cut off. */
+  readonly maxQueuedBytes: number;
+  /** Told of a client that is cut off because it does not read. */
+  readonly onSlow: (socket: Socket, queuedBytes: number) => void;
+  /** Told once, when all packets take the ordinary path because what is installed is not as it was known. */
+  readonly onMisfit: (reason: string) => void;
+  /** Looks at the installed packages; a test puts another in its place. */
+  readonly misfit?: (connection?: EngineConnection) => string | undefined;
+}
+
+export interface WriteOptions {
+  readonly volatile?: boolean | undefined;
+  readonly compress?: boolean | undefined;
+}
+
+/** What a fan-out has written since it was made. */
+export interface FanOutCounters {
+  /** Packets that went to a WebSocket in one write with what else its turn had. */
+  joined: number;
+  /** Packets that took Socket.IO's own way. */
+  ordinary: number;
+}
+
+/**
+ * Writes packets to many sockets. It means what Socket.IO's in-memory adapter does for each of them, and nobody can
+ * tell the difference but by the clock: the frame is built once, what one turn of the event loop has is joined, and each
+ * WebSocket gets one write. Whoever can't be written to so (polling, compression, an upgrade under way, something
+ * queued already, somebody who counts packets) takes Socket.IO's own way, and nothing overtakes anything.
+ *
+ * Only WebSockets of a server that was given `wsEngine` are written to so.
+ */
+export class FanOut {
+  /** For the option `wsEngine` of Socket.IO's `Server`. */
+  readonly wsEngine: new (
+    options?: ServerOptions,
+  ) => WebSocketServer;
+  readonly counters: Readonly<FanOutCounters>;
+  readonly #counters: FanOutCounters = { joined: 0, ordinary: 0 };
+  readonly #onMisfit: (reason: string) => void;
+  readonly #misfit: (connection?: EngineConnection) => string | undefined;
+  readonly #slowReaders: SlowReaders;
+  readonly #turn = new Turn();
+  #fits: boolean | undefined;
+
+  constructor(options: FanOutOptions) {
+    this.counters = this.#counters;
+    this.#onMisfit = options.onMisfit;
+    this.#misfit = options.misfit ?? installedMisfit;
+    this.#slowReaders = new SlowReaders(options.maxQueuedBytes, options.onSlow);
+    const reason = this.#misfit();
+    if (reason !== undefined) this.#differs(reason);
+    this.wsEngine = this.#fits === false ? WebSocketServer : OrderedWebSocketServer;
+  }
+
+  /** @param encoded what Socket.IO's encoder made of one packet */
+  write(sockets: Iterable<Socket>, encoded: Encoded, options: WriteOptions = {}): void {
+    let frame: Buffer | undefined;
+    let ordinary: EngineWriteOptions | undefined;
+    let isWatched: boolean | undefined;
+    for (const socket of sockets) {
+      const connection = connectionOf(socket);
+      const sender = this.#fits === false ? undefined : openSender(connection);
+      if (sender !== undefined && this.#knows(connection)) {
+        isWatched ??= isServerWatched(connection);
+        if (!isWatched) frame ??= frameOf(encoded);
+        if (frame !== undefined && this.#turn.add(connection.transport, sender, frame)) {
+          this.#counters.joined++;
+          continue;
+        }
+      }
+      this.#counters.ordinary++;
+      ordinary ??= ordinaryOptions(encoded, options, frame);
+      writeToEngine(socket, encoded, ordinary);
+      if (!connection.transport.writable && !options.volatile) {
+        this.#slowReaders.queued(socket, connection, sizeOf(encoded), encoded.length);
+      }
+    }
+  }
+
+  /** Cuts off sockets of this namespace too that do not read what others write to them. @returns ends that */
+  watch(namespace: Namespace): () => void {
+    return this.#slowReaders.watch(namespace);
+  }
+
+  /** What is held back is written; no client is cut off any more. Idempotent. */
+  close(): void {
+    this.#turn.flush();
+    this.#slowReaders.close();
+  }
+
+  #knows(connection: EngineConnection): boolean {
+    if (this.#fits === undefined) {
+      const reason = this.#misfit(connection);
+      if (reason === undefined) this.#fits = true;
+      else this.#differs(reason);
+    }
+    return this.#fits === true;
+  }
+
+  #differs(reason: string): void {
+    this.#fits = false;
+    this.#onMisfit(reason);
+  }
+}
+
+let ofWebSockets: { readonly reason: string | undefined } | undefined;
+
+function installedMisfit(connection?: EngineConnection): string | undefined {
+  if (connection) return connectionMisfit(connection);
+  ofWebSockets ??= { reason: webSocketMisfit((text) => FrameChain.empty().with(frameOf([text]) as Buffer)) };
+  return ofWebSockets.reason;
+}
+
+function ordinaryOptions(
+  encoded: Encoded,
+  options: WriteOptions,
+  frame: Buffer | undefined,
+): EngineWriteOptions {
+  const { volatile, compress } = options;
+  const ordinary: EngineWriteOptions = { preEncoded: true, volatile, compress };
+  if (encoded.length === 1 && typeof encoded[0] === "string") {
+    const whole = frame ?? frameOf(encoded);
+    if (whole) ordinary.wsPreEncodedFrame = [whole];
+  }
+  return ordinary;
+}
+
+function sizeOf(encoded: Encoded): number {
+  let bytes = 0;
+  for (const piece of encoded) {
+    if (typeof piece === "string") bytes += piece.length;
+    else if (ArrayBuffer.isView(piece) || piece instanceof ArrayBuffer) bytes += piece.byteLength;
+  }
+  return bytes;
+}

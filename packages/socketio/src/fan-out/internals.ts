@@ -1,0 +1,279 @@
+import type { EventEmitter } from "node:events";
+import { Duplex } from "node:stream";
+import type { Namespace, Socket } from "socket.io";
+import * as ws from "ws";
+import type { FrameChain } from "./frame-chain.ts";
+
+// Everything that Holdfast uses of Socket.IO 4, Engine.IO 6 and ws 8 beyond their documentation, and nothing else, is
+// in this file. `webSocketMisfit` and `connectionMisfit` tell whether what is installed is like that.
+
+/** A packet in Engine.IO's queue. */
+interface EnginePacket {
+  readonly data?: string | Uint8Array;
+}
+
+export interface EngineTransport extends EventEmitter {
+  /** Everything given to it has gone to the kernel. */
+  writable: boolean;
+  readonly supportsBinary: boolean;
+  readonly socket?: OrderedWebSocket;
+}
+
+/** An Engine.IO connection: `socket.conn`. */
+export interface EngineConnection extends EventEmitter {
+  readonly readyState: string;
+  readonly upgrading: boolean;
+  readonly protocol: number;
+  readonly writeBuffer: readonly EnginePacket[];
+  readonly transport: EngineTransport;
+  readonly server: EventEmitter;
+  close(discard?: boolean): void;
+}
+
+/** How Engine.IO is to write a packet. */
+export interface EngineWriteOptions {
+  readonly volatile?: boolean | undefined;
+  readonly compress?: boolean | undefined;
+  /** As Socket.IO's own adapter passes them on: what was encoded already, and its frame for `ws`. */
+  readonly preEncoded: true;
+  wsPreEncodedFrame?: readonly Buffer[];
+}
+
+export function connectionOf(socket: Socket): EngineConnection {
+  return socket.client.conn as unknown as EngineConnection;
+}
+
+/** The ordinary path of an encoded packet, as Socket.IO's in-memory adapter takes it. */
+export function writeToEngine(
+  socket: Socket,
+  encoded: readonly unknown[],
+  options: EngineWriteOptions,
+): void {
+  const client = socket.client as unknown as {
+    writeToEngine(encoded: readonly unknown[], options: EngineWriteOptions): void;
+  };
+  client.writeToEngine(encoded, options);
+}
+
+/** A packet as Socket.IO's parser knows it. */
+export interface Packet {
+  readonly type: number;
+  readonly data: readonly unknown[];
+  readonly nsp: string;
+  readonly id?: number | undefined;
+}
+
+/** The parser's type of a packet that carries an event. */
+export const EVENT = 2;
+
+/** With the server's own parser. @throws what the parser throws at data that it can't encode */
+export function encodePacket(namespace: Namespace, packet: Packet): readonly unknown[] {
+  const { encoder } = namespace.server as unknown as { encoder: { encode(packet: Packet): unknown[] } };
+  return encoder.encode(packet);
+}
+
+/** Tells `socket.onAnyOutgoing` listeners, as an adapter has to. */
+export function notifyOutgoing(socket: Socket, packet: Packet): void {
+  (socket as unknown as { notifyOutgoingListeners(packet: Packet): void }).notifyOutgoingListeners(packet);
+}
+
+/** The half of `ws` that writes. All that ever leaves a WebSocket is given to `sendFrame`. */
+declare class WsSender {
+  readonly _socket: Duplex;
+  readonly _bufferedBytes: number;
+  readonly _state: number;
+  sendFrame(list: readonly Uint8Array[], callback?: (error?: Error) => void): void;
+}
+
+/** Nothing is being compressed, and no Blob being read. */
+const IDLE = 0;
+const NOTHING = Buffer.alloc(0);
+
+const { Sender } = ws as unknown as { Sender: typeof WsSender | undefined };
+
+/** A sender that holds back frames till the end of the turn, and lets nothing else overtake them. */
+export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSender)) {
+  declare pending: FrameChain | undefined;
+  /** It is looked at when the turn ends. */
+  declare isAwaited: boolean;
+  /** No extension, so that frames are the same for everybody. */
+  declare isPlain: boolean;
+  /** Engine.IO's end of this WebSocket, once something was held back for it. */
+  declare transport: EngineTransport | undefined;
+
+  /** Bytes of the last frame, or of the last ones together. */
+  declare lastWrite: number;
+
+  override sendFrame(list: readonly Uint8Array[], callback?: (error?: Error) => void): void {
+    if (this.pending !== undefined) this.writePending();
+    this.lastWrite = list[0]?.length ?? 0;
+    if (list.length > 1) this.lastWrite += list[1]?.length ?? 0;
+    super.sendFrame(list, callback);
+  }
+
+  /** @returns whether the kernel took all of it */
+  writePending(): boolean {
+    const stream = this._socket;
+    if (this.pending !== undefined && stream.writable) {
+      this.lastWrite = this.pending.length;
+      stream.write(this.pending.bytes());
+    }
+    this.pending = undefined;
+    return stream.writableLength === 0;
+  }
+}
+
+class OrderedWebSocket extends ws.WebSocket {
+  declare _sender: OrderedSender;
+
+  // Not in the types: `ws` calls it when the handshake is done.
+  setSocket(...args: readonly unknown[]): void {
+    const base = ws.WebSocket.prototype as unknown as { setSocket(...args: readonly unknown[]): void };
+    base.setSocket.apply(this, args as unknown[]);
+    const sender = this._sender;
+    Object.setPrototypeOf(sender, OrderedSender.prototype);
+    sender.pending = undefined;
+    sender.isAwaited = false;
+    sender.lastWrite = 0;
+    sender.transport = undefined;
+    sender.isPlain = this.extensions === "";
+  }
+}
+
+// The types have it as a field, which can't be overridden by an accessor.
+Object.defineProperty(OrderedWebSocket.prototype, "bufferedAmount", {
+  configurable: true,
+  get(this: OrderedWebSocket): number {
+    const own: number = Reflect.get(ws.WebSocket.prototype, "bufferedAmount", this);
+    return own + (this._sender?.pending?.length ?? 0);
+  },
+});
+
+/** For Socket.IO's option `wsEngine`: `ws` itself, with WebSockets that can be written to in common. */
+export class OrderedWebSocketServer extends ws.WebSocketServer {
+  constructor(options?: ws.ServerOptions) {
+    super({ ...options, WebSocket: OrderedWebSocket as unknown as typeof ws.WebSocket });
+  }
+}
+
+/**
+ * Where to write when it is as good as writing through Engine.IO: an open WebSocket without compression, with nothing
+ * on its way anywhere, and nobody who listens to what Engine.IO tells about packets.
+ */
+export function openSender(connection: EngineConnection): OrderedSender | undefined {
+  const transport = connection.transport;
+  if (!transport.writable || connection.writeBuffer.length > 0 || connection.upgrading) return undefined;
+  const webSocket = transport.socket;
+  if (!(webSocket instanceof OrderedWebSocket)) return undefined;
+  const sender = webSocket._sender;
+  const isOpen =
+    connection.readyState === "open" &&
+    webSocket.readyState === ws.WebSocket.OPEN &&
+    connection.protocol === 4 &&
+    transport.supportsBinary &&
+    sender.isPlain &&
+    sender._bufferedBytes === 0 &&
+    sender._state === IDLE &&
+    sender._socket.writable;
+  if (!isOpen || isWatched(connection)) return undefined;
+  return sender;
+}
+
+/** Whether somebody counts packets: they are told of each only on the ordinary path. */
+function isWatched(connection: EngineConnection): boolean {
+  return (
+    connection.listenerCount("packetCreate") > 0 ||
+    connection.listenerCount("flush") > 0 ||
+    connection.listenerCount("drain") > 0
+  );
+}
+
+export function isServerWatched(connection: EngineConnection): boolean {
+  const { server } = connection;
+  return server.listenerCount("flush") > 0 || server.listenerCount("drain") > 0;
+}
+
+/** Bytes of a WebSocket's last write; without a bound where they are not known. */
+export function lastWriteOf({ socket }: EngineTransport): number {
+  return socket instanceof OrderedWebSocket ? socket._sender.lastWrite : Number.POSITIVE_INFINITY;
+}
+
+/** Makes Engine.IO queue what follows until the kernel has taken what the stream holds, as after a write of its own. */
+export function holdUntilWritten(sender: OrderedSender): void {
+  const { transport } = sender;
+  if (!transport?.writable) return;
+  transport.writable = false;
+  sender._socket.write(NOTHING, (error) => {
+    // The stream's end is told by its own events.
+    if (error) return;
+    transport.emit("drain");
+    transport.writable = true;
+    transport.emit("ready");
+  });
+}
+
+/** Why the installed `ws` can't be used so; undefined: it can. Sends over a WebSocket that leads nowhere. */
+export function webSocketMisfit(
+  chainOf: (text: string) => FrameChain,
+  WebSocketClass: new (...args: never[]) => ws.WebSocket = OrderedWebSocket,
+): string | undefined {
+  const sent: Buffer[] = [];
+  const stream = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      sent.push(chunk);
+      done();
+    },
+  });
+  const taken = () => Buffer.concat(sent.splice(0)).toString("latin1");
+  try {
+    const options = { autoPong: true, closeTimeout: 1, maxPayload: 1 };
+    const webSocket = new WebSocketClass(...([null, undefined, options] as never[])) as OrderedWebSocket;
+    webSocket.on("error", () => {});
+    webSocket.setSocket(stream, NOTHING, options);
+    const sender = webSocket._sender;
+    if (!(sender instanceof OrderedSender)) return "a WebSocket has no sender of its own";
+    if (sender._state !== IDLE || sender._bufferedBytes !== 0) return "a new sender is not idle";
+
+    const alone = chainOf("é").bytes().toString("latin1");
+    webSocket.send("4é");
+    if (taken() !== alone) return "a text makes another frame";
+    const writes: readonly (readonly [string, string, () => void])[] = [
+      ["send", "\x81\x01x", () => webSocket.send("x")],
+      ["sendFrame", "y", () => sender.sendFrame([Buffer.from("y")])],
+      ["ping", "\x89\x00", () => webSocket.ping()],
+      ["pong", "\x8a\x00", () => webSocket.pong()],
+      ["close", "\x88\x00", () => webSocket.close()],
+    ];
+    for (const [name, bytes, write] of writes) {
+      sender.pending = chainOf("é");
+      if (webSocket.bufferedAmount !== alone.length) return "bufferedAmount doesn't count what is held back";
+      write();
+      if (taken() !== alone + bytes) return `${name} does not pass the sender's sendFrame`;
+    }
+    return undefined;
+  } catch (error) {
+    return `the sender fails: ${error instanceof Error ? error.message : error}`;
+  } finally {
+    stream.destroy();
+  }
+}
+
+/** Why the installed Engine.IO can't be written past; undefined: it can. */
+export function connectionMisfit(connection: EngineConnection): string | undefined {
+  const { transport, server, writeBuffer } = connection;
+  const shape: Record<string, boolean> = {
+    readyState: typeof connection.readyState === "string",
+    upgrading: typeof connection.upgrading === "boolean",
+    protocol: typeof connection.protocol === "number",
+    writeBuffer: Array.isArray(writeBuffer),
+    transport: typeof transport?.emit === "function",
+    "transport.writable": typeof transport?.writable === "boolean",
+    "transport.supportsBinary": typeof transport?.supportsBinary === "boolean",
+    "transport's ready":
+      typeof transport?.listenerCount === "function" && transport.listenerCount("ready") > 0,
+    server: typeof server?.listenerCount === "function",
+  };
+  const missing = Object.keys(shape).filter((key) => !shape[key]);
+  return missing.length === 0 ? undefined : `an Engine.IO connection is without ${missing.join(", ")}`;
+}

@@ -1,0 +1,52 @@
+import { FrameChain } from "./frame-chain.ts";
+import { type EngineTransport, holdUntilWritten, type OrderedSender } from "./internals.ts";
+
+/** More than this is not joined: copying it would cost what a second write does. Bytes. */
+const MAX_JOINED = 65_536;
+
+/**
+ * What one turn of the event loop has for WebSockets: held back till its end, so that each is written to once.
+ * Whoever else writes to one of them meanwhile sends what is held back first: `OrderedSender` sees to that.
+ */
+export class Turn {
+  #empty = FrameChain.empty();
+  #waiting: OrderedSender[] = [];
+  #end: NodeJS.Immediate | undefined;
+
+  /** @returns false when the kernel takes no more of this connection: then nothing was added */
+  add(transport: EngineTransport, sender: OrderedSender, frame: Buffer): boolean {
+    let chain = sender.pending;
+    if (chain !== undefined && chain.length + frame.length > MAX_JOINED) {
+      if (!write(sender)) return false;
+      chain = undefined;
+    }
+    sender.pending = (chain ?? this.#empty).with(frame);
+    if (!sender.isAwaited) {
+      sender.isAwaited = true;
+      sender.transport = transport;
+      this.#waiting.push(sender);
+      this.#end ??= setImmediate(() => this.flush());
+    }
+    return true;
+  }
+
+  /** Writes what is held back. */
+  flush(): void {
+    clearImmediate(this.#end);
+    this.#end = undefined;
+    this.#empty = FrameChain.empty();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const sender of waiting) {
+      sender.isAwaited = false;
+      if (sender.pending !== undefined) write(sender);
+    }
+  }
+}
+
+/** @returns whether the kernel took all of it */
+function write(sender: OrderedSender): boolean {
+  if (sender.writePending()) return true;
+  holdUntilWritten(sender);
+  return false;
+}

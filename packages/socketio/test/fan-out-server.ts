@@ -1,0 +1,67 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type Namespace, Server, type ServerOptions, type Socket } from "socket.io";
+import { Adapter } from "socket.io-adapter";
+import { FanOut, type FanOutOptions } from "../src/fan-out/fan-out.ts";
+import type { Packet } from "../src/fan-out/internals.ts";
+import { broadcastLocally, type Recipients } from "../src/fan-out/local-broadcast.ts";
+
+export interface FanOutServer {
+  readonly io: Server;
+  readonly fanOut: FanOut;
+  readonly url: string;
+  readonly misfits: string[];
+  readonly slow: { readonly id: string; readonly queuedBytes: number }[];
+  /** The next socket that connects with `auth: { name }`. */
+  socket(name: string): Promise<Socket>;
+  close(): Promise<void>;
+}
+
+/** A Socket.IO server whose adapter hands what is broadcast to a fan-out; `stock`: to nobody but Socket.IO. */
+export async function startServer(
+  options: Partial<ServerOptions> = {},
+  fanOutOptions: Partial<FanOutOptions> & { readonly stock?: boolean } = {},
+): Promise<FanOutServer> {
+  const misfits: string[] = [];
+  const slow: { id: string; queuedBytes: number }[] = [];
+  const { stock, ...rest } = fanOutOptions;
+  const fanOut = new FanOut({
+    maxQueuedBytes: 1_048_576,
+    onSlow: ({ id }, queuedBytes) => slow.push({ id, queuedBytes }),
+    onMisfit: (reason) => misfits.push(reason),
+    ...rest,
+  });
+  const http = createServer();
+  const own = stock ? {} : { wsEngine: fanOut.wsEngine, adapter: adapterOf(fanOut) };
+  const io = new Server(http, { ...own, ...options } as Partial<ServerOptions>);
+  fanOut.watch(io.sockets);
+  const connected = new Map<string, PromiseWithResolvers<Socket>>();
+  const of = (name: string) => {
+    const known = connected.get(name) ?? Promise.withResolvers<Socket>();
+    connected.set(name, known);
+    return known;
+  };
+  io.on("connection", (socket) => of(socket.handshake.auth.name).resolve(socket));
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  return {
+    ...{ io, fanOut, misfits, slow },
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    socket: (name) => of(name).promise,
+    close: async () => {
+      await io.close();
+      fanOut.close();
+    },
+  };
+}
+
+function adapterOf(fanOut: FanOut) {
+  return class extends Adapter {
+    override broadcast(packet: unknown, { rooms, except, flags }: never): void {
+      const namespace: Namespace = this.nsp;
+      const own = { ...(packet as Packet), nsp: namespace.name };
+      broadcastLocally(fanOut, namespace, own, { rooms, except } as Recipients, flags);
+    }
+  };
+}
