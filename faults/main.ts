@@ -7,6 +7,9 @@
 // npm run faults -- redis [--seeds N | --minutes N] [--seed FIRST] [--json]
 // The same with Redis, and the connections to it.
 //
+// npm run faults -- redis-failover [--seeds N | --minutes N] [--seed FIRST] [--json]
+// Loses the primary under Redis Sentinel again and again, with entries that no replica has: what is lost has to be told.
+//
 // npm run faults -- nats|nats-cluster [--seeds N | --minutes N] [--seed FIRST] [--json]
 // Breaks one NATS server, or three, and the nodes' connections, likewise.
 //
@@ -16,6 +19,7 @@ import { parseArgs } from "node:util";
 import { brokerFaults } from "./broker.ts";
 import { RedisHost, ServedHost } from "./broker-host.ts";
 import { natsClusterFaults, natsFaults } from "./nats.ts";
+import { redisFailover } from "./redis-failover.ts";
 import { survival } from "./survival.ts";
 import { wire } from "./wire.ts";
 
@@ -41,7 +45,7 @@ function whole(name: "seeds" | "minutes" | "seed" | "inputs", fallback: number):
 }
 
 const [scenario = "survival", ...others] = positionals;
-const scenarios = ["survival", "broker", "redis", "nats", "nats-cluster", "wire"];
+const scenarios = ["survival", "broker", "redis", "redis-failover", "nats", "nats-cluster", "wire"];
 if (others.length > 0 || !scenarios.includes(scenario)) {
   console.error(`The scenarios are ${scenarios.join(", ")}, not "${positionals.join(" ")}".`);
   process.exit(2);
@@ -64,7 +68,9 @@ const deadline = Date.now() + whole("minutes", 24 * 60) * 60_000;
 
 for (let index = 0; index < seeds && Date.now() < deadline; index += 1) {
   const started = Date.now();
-  const { report, text, replay } = await (scenario === "survival" ? endServers : breakBroker)(first + index);
+  const act =
+    scenario === "survival" ? endServers : scenario === "redis-failover" ? losePrimaries : breakBroker;
+  const { report, text, replay, gaps } = await act(first + index);
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   const { seed, violations } = report;
   console.log(
@@ -72,7 +78,7 @@ for (let index = 0; index < seeds && Date.now() < deadline; index += 1) {
       ? JSON.stringify(report)
       : `seed ${seed}: ${text}, ${violations.length} violations, ${seconds} s`,
   );
-  if (violations.length > 0 || ("refused" in report ? report.refused : report.resets) > 0) {
+  if (violations.length > 0 || gaps > 0) {
     console.error(violations.join("\n"));
     console.error(`Replay with: npm run faults -- ${replay} --seed ${seed} --seeds 1`);
     process.exit(1);
@@ -84,7 +90,16 @@ async function endServers(seed: number) {
   const text =
     `${report.published} published, ${report.delivered} delivered, ${report.kills} kills, ` +
     `${report.resumes} resumes with ${report.recovered} missed entries, ${report.refused} refused`;
-  return { report, text, replay: `--signal ${ending}` };
+  return { report, text, replay: `--signal ${ending}`, gaps: report.refused };
+}
+
+/** Here gaps are what is to be told. */
+async function losePrimaries(seed: number) {
+  const report = await redisFailover({ seed, nodes: 3, channels: 3, faults: 8 });
+  const text =
+    `${report.accepted} accepted, ${report.lost} lost, ${report.delivered} delivered, ${count(report.faults)}, ` +
+    `${report.repeated} repeated, ${report.resumes} resumes, ${report.resets} resets`;
+  return { report, text, replay: scenario, gaps: 0 };
 }
 
 async function breakBroker(seed: number) {
@@ -94,9 +109,14 @@ async function breakBroker(seed: number) {
     : scenario === "nats-cluster"
       ? natsClusterFaults(options)
       : brokerFaults({ start: scenario === "redis" ? RedisHost.start : ServedHost.start, ...options }));
-  const faults = Object.entries(report.faults).map(([name, count]) => `${count} ${name}`);
   const text =
-    `${report.published} published, ${report.delivered} delivered, ${faults.join(", ")}, ` +
+    `${report.published} published, ${report.delivered} delivered, ${count(report.faults)}, ` +
     `${report.repeated} repeated, ${report.resumes} resumes, ${report.resets} resets`;
-  return { report, text, replay: scenario };
+  return { report, text, replay: scenario, gaps: report.resets };
+}
+
+function count(faults: Readonly<Record<string, number>>): string {
+  return Object.entries(faults)
+    .map(([name, times]) => `${times} ${name}`)
+    .join(", ");
 }

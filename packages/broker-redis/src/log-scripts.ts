@@ -24,6 +24,11 @@ local function announce(sharded, name, message)
   redis.call(sharded and 'SPUBLISH' or 'PUBLISH', P .. 'c ' .. name, message)
 end
 
+-- An epoch begins with when it was made, so that of two it is known which came later: a server that has the earlier one
+-- has lost the later one.
+local function madeAt(epoch) return tonumber(string.sub(epoch, 1, 8), 16) or 0 end
+local function newEpoch(random, after) return string.format('%08x', math.max(clock[1], after + 1)) .. random end
+
 -- A channel's state; one that is not there yet is made, and left to 'save'. Making text of a number is dear in Lua, so
 -- what is text already is kept: hs of h, ts of t, fs of f, xs of x, kept of n and a.
 local function open(name, epoch, entries, age)
@@ -41,7 +46,7 @@ local function open(name, epoch, entries, age)
     return m
   end
   redis.call('DEL', stream)
-  return {key = key, stream = stream, e = epoch, h = 0, hs = '0', g = '', t = 0, ts = '0', f = 1, fs = '1', x = 0, kept = '0 0',
+  return {key = key, stream = stream, e = newEpoch(epoch, 0), h = 0, hs = '0', g = '', t = 0, ts = '0', f = 1, fs = '1', x = 0, kept = '0 0',
     n = entries, a = age, new = true}
 end
 
@@ -86,11 +91,13 @@ local function tagAt(m, offset)
 end
 `;
 
+/** Random characters of an epoch, after when it was made. */
+export const EPOCH_CHARACTERS = 6;
 /** So many characters has a tag; the scripts know it too. */
 export const TAG_CHARACTERS = 6;
 
 /**
- * ARGV: sharded (1, 0), an epoch for channels that are new, tags one after the other, default entries and age (ms), how
+ * ARGV: sharded (1, 0), random text for the epoch of channels that are new, tags one after the other, default entries and age (ms), how
  * long keys are kept and unused channels are remembered (ms); then for each publication channel, data, idempotency key,
  * own retention (`ENTRIES AGE`), the latter two empty where there is none.
  *
@@ -170,12 +177,12 @@ return {seq, table.concat(out, '\\n')}
 `);
 
 /**
- * Heads of channels, which are made where they are not there yet. ARGV: sharded, an epoch for new ones, default age and
+ * Heads of channels, which are made where they are not there yet. ARGV: sharded, random text for new epochs, default age and
  * how long unused channels are remembered (ms); then for each channel its name, and the epoch, offset and tag of a
  * position that this node has seen there itself (epoch empty: none).
  *
- * A position that was seen in the present epoch, and is not in the log any more, proves that the log was rolled back: the
- * epoch is made new and that is announced, so that nobody goes on in the old one.
+ * A position that was seen in the present epoch, and is not in the log any more, or one of a later epoch, proves that the
+ * log was rolled back: the epoch is made new and that is announced, so that nobody goes on in the old one.
  *
  * Answers epoch, head and tag of each.
  */
@@ -193,8 +200,10 @@ for at = 5, #ARGV, 4 do
       local there = tagAt(m, offset)
       another = there and there ~= tag
     end
+  elseif seen ~= '' and seen ~= m.e then
+    another = madeAt(seen) >= madeAt(m.e)
   end
-  if another then m.e = epoch end
+  if another then m.e = newEpoch(epoch, math.max(madeAt(m.e), madeAt(seen))) end
   if another or m.new or now >= m.x then save(m, forget) end
   if another then announce(sharded, name, 'R') end
   out[#out + 1] = m.e
@@ -205,7 +214,7 @@ return out
 `);
 
 /**
- * A page of a channel and its head, of one moment. ARGV: an epoch if it is new, default entries and age, how long unused
+ * A page of a channel and its head, of one moment. ARGV: random text for its epoch if it is new, default entries and age, how long unused
  * channels are remembered, channel, `f` forwards or `b` backwards, the position (epoch empty: none), most entries, bytes
  * past which a page ends.
  *

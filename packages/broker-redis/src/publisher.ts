@@ -2,7 +2,7 @@ import { BrokerError, type Publication, type Published, type PublishOptions } fr
 import { randomText } from "@holdfast/broker/engine";
 import { LostAnswer } from "./command-link.ts";
 import type { Argument, Reply } from "./connection.ts";
-import { PUBLISH, TAG_CHARACTERS } from "./log-scripts.ts";
+import { EPOCH_CHARACTERS, PUBLISH, TAG_CHARACTERS } from "./log-scripts.ts";
 import type { Partitions } from "./partitions.ts";
 import { brokerError } from "./redis-error.ts";
 import type { Router } from "./router.ts";
@@ -21,7 +21,6 @@ const MOST = 256;
 const MOST_BYTES = 256 * 1024;
 /** What a publication needs beside its data, about. */
 const OVERHEAD = 256;
-const EPOCH_CHARACTERS = 12;
 
 interface Waiting {
   readonly channel: string;

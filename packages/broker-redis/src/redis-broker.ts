@@ -32,7 +32,7 @@ import {
 import { readAnnouncements, volatileMessage } from "./announcement.ts";
 import type { Argument, Reply } from "./connection.ts";
 import { FollowedChannel } from "./followed-channel.ts";
-import { HEADS, PAGE, TAG_CHARACTERS } from "./log-scripts.ts";
+import { EPOCH_CHARACTERS, HEADS, PAGE, TAG_CHARACTERS } from "./log-scripts.ts";
 import type { RedisSettings } from "./options.ts";
 import { Partitions } from "./partitions.ts";
 import { Publisher } from "./publisher.ts";
@@ -41,7 +41,6 @@ import { RedisLeases } from "./redis-leases.ts";
 import type { Router, RouterHost } from "./router.ts";
 import { Witness } from "./witness.ts";
 
-const EPOCH_CHARACTERS = 12;
 /** Channels that read what they missed at one time. */
 const CATCHING_UP = 32;
 /** Channels in one look at their heads. */
@@ -98,7 +97,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     checkPublish(channel, data, options);
     this.#refuseLarge(data);
     const published = await this.#publisherOf(channel).publish(channel, data, options);
-    if (!published.duplicate) this.#witness.saw(channel, published.position);
+    this.#witness.saw(channel, published.position);
     return published;
   }
 
@@ -125,7 +124,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
         const published = await publisher.publishAll(part.publications);
         for (const [n, one] of published.entries()) {
           outcomes[part.at[n] as number] = { type: "published", ...one };
-          if (!one.duplicate) this.#witness.saw((part.publications[n] as Publication).channel, one.position);
+          this.#witness.saw((part.publications[n] as Publication).channel, one.position);
         }
       }),
     );
@@ -328,11 +327,13 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
 
   /** Another server answers now: if it does not have what was accepted here, all have to know. */
   async #testify(): Promise<void> {
-    const parts = Map.groupBy(this.#witness.seen(), ([name]) => this.#partitions.of(name));
+    const parts = Map.groupBy(this.#witness.doubt(), ([name]) => this.#partitions.of(name));
     for (const [partition, all] of parts)
       for (let from = 0; from < all.length; from += HEADS_PER_CALL)
         try {
-          await this.#heads(partition, all.slice(from, from + HEADS_PER_CALL));
+          const part = all.slice(from, from + HEADS_PER_CALL);
+          await this.#heads(partition, part);
+          this.#witness.compared(part);
         } catch {
           // The server is away again; the next one is asked.
           return;

@@ -3,10 +3,19 @@ import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { vi } from "vitest";
 import { launch, RedisServer, randomPort } from "./redis-server.ts";
+import { waitFor } from "./wait-for.ts";
 
 const WAIT = { timeout: 15_000, interval: 50 };
+
+export interface SentinelOptions {
+  /** Options of each redis-server. */
+  readonly server?: readonly string[];
+  /** A server that was silent for so long is down. Default 1 s. */
+  readonly downAfterMs?: number;
+  /** Half of the least time between two failovers. Default 2 s. */
+  readonly failoverMs?: number;
+}
 
 /** A primary, two replicas, and three sentinels that watch them. */
 export class SentinelSystem {
@@ -14,21 +23,25 @@ export class SentinelSystem {
   readonly #folder: string;
   readonly #sentinels: { readonly port: number; readonly child: ChildProcess }[] = [];
 
-  private constructor(folder: string, servers: readonly RedisServer[]) {
+  readonly #options: SentinelOptions;
+
+  private constructor(folder: string, servers: readonly RedisServer[], options: SentinelOptions) {
     this.#folder = folder;
+    this.#options = options;
     this.servers = servers;
   }
 
-  static async start(): Promise<SentinelSystem> {
+  static async start(options: SentinelOptions = {}): Promise<SentinelSystem> {
+    const { server = [] } = options;
     const folder = await mkdtemp(join(tmpdir(), "holdfast-sentinel-"));
-    const primary = await RedisServer.start();
-    const replicas = await Promise.all([1, 2].map(() => RedisServer.start()));
+    const primary = await RedisServer.start(...server);
+    const replicas = await Promise.all([1, 2].map(() => RedisServer.start(...server)));
     for (const replica of replicas) replica.command("REPLICAOF", "127.0.0.1", `${primary.port}`);
-    const system = new SentinelSystem(folder, [primary, ...replicas]);
+    const system = new SentinelSystem(folder, [primary, ...replicas], options);
     await system.synced(2);
     while (system.#sentinels.length < 3) await system.#addSentinel(primary);
     // A failover needs sentinels that know of each other and of the replicas.
-    await vi.waitFor(() => {
+    await waitFor(() => {
       for (const { port } of system.#sentinels) {
         const lines = primary.commandAt(port, "SENTINEL", "MASTER", "main").split("\n");
         const of = (name: string) => lines[lines.indexOf(name) + 1];
@@ -54,11 +67,39 @@ export class SentinelSystem {
     return found;
   }
 
-  /** Waits until so many replicas have what the primary has. */
+  /** Waits until so many replicas have what the primary has now. */
   async synced(replicas: number): Promise<void> {
     const primary = this.#sentinels.length > 0 ? this.primary : this.servers[0];
-    await vi.waitFor(() => {
-      if ((primary?.replicasInStep() ?? 0) < replicas) throw new Error("not yet");
+    const written = primary?.written;
+    await waitFor(() => {
+      if ((primary?.replicasInStep(written) ?? 0) < replicas) throw new Error("not yet");
+    }, WAIT);
+  }
+
+  /** Has the sentinels make a replica the primary, and waits until they say so. The one that was it stays, as a replica. */
+  async failOver(): Promise<void> {
+    const [sentinel] = this.#sentinels;
+    const before = this.primary;
+    await waitFor(() => {
+      // Too soon after another one it is refused.
+      if (before.commandAt(sentinel?.port ?? 0, "SENTINEL", "FAILOVER", "main") !== "OK")
+        throw new Error("not yet");
+    }, WAIT);
+    await waitFor(() => {
+      if (this.primary === before) throw new Error("not yet");
+    }, WAIT);
+  }
+
+  /** Has all servers follow the primary, which the sentinels alone may take 10 s for, and waits until they do. */
+  async settled(): Promise<void> {
+    await waitFor(() => {
+      const { primary } = this;
+      // A server that the sentinels turn round just now cuts those who ask it off.
+      for (const server of this.servers)
+        if (server !== primary && !server.command("ROLE").startsWith(`slave\n127.0.0.1\n${primary.port}\n`))
+          server.command("REPLICAOF", "127.0.0.1", `${primary.port}`);
+      const online = primary.command("INFO", "replication").matchAll(/^slave\d+:.*state=online/gm);
+      if ([...online].length < this.servers.length - 1) throw new Error("It has not all of its replicas.");
     }, WAIT);
   }
 
@@ -80,8 +121,8 @@ export class SentinelSystem {
       "bind 127.0.0.1",
       `dir ${this.#folder}`,
       `sentinel monitor main 127.0.0.1 ${primary.port} 2`,
-      "sentinel down-after-milliseconds main 1000",
-      "sentinel failover-timeout main 2000",
+      `sentinel down-after-milliseconds main ${this.#options.downAfterMs ?? 1000}`,
+      `sentinel failover-timeout main ${this.#options.failoverMs ?? 2000}`,
       "sentinel parallel-syncs main 2",
     ];
     await writeFile(file, `${lines.join("\n")}\n`);

@@ -62,15 +62,23 @@ export class RedisServer {
     return execFileSync(findBinary("redis-cli"), [...where, ...args], {
       encoding: "utf8",
       timeout: 10_000,
+      stdio: "pipe",
     }).trim();
   }
 
-  /** Replicas that have all that this server has. WAIT would speak for the connection that asks, which wrote nothing. */
-  replicasInStep(): number {
+  /** How far its history of writes has come. */
+  get written(): number {
+    return Number(/^master_repl_offset:(\d+)/m.exec(this.command("INFO", "replication"))?.[1]);
+  }
+
+  /**
+   * Replicas that have all that this server has, or what it had at `written`. WAIT would speak for the connection that asks,
+   * which wrote nothing.
+   */
+  replicasInStep(written = this.written): number {
     const info = this.command("INFO", "replication");
-    const reached = /^master_repl_offset:(\d+)/m.exec(info)?.[1];
     const offsets = info.matchAll(/^slave\d+:.*state=online,offset=(\d+)/gm);
-    return [...offsets].filter(([, offset]) => offset === reached).length;
+    return [...offsets].filter(([, offset]) => Number(offset) >= written).length;
   }
 
   async kill(): Promise<void> {
