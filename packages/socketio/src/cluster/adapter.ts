@@ -129,12 +129,14 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     onCount: (clients: number) => void,
     onResponse: (response: unknown) => void,
   ): void {
+    const { acks, control, members } = this.#cluster;
+    // Socket.IO waits for as many counts as `serverCount` says.
+    const asked = othersOf(members);
     if (options.flags?.local) {
       onCount(this.#delivery.local(packet, options, onResponse));
+      for (const _ of asked) onCount(0);
       return;
     }
-    const { acks, control, members } = this.#cluster;
-    const asked = othersOf(members);
     const { timeout } = options.flags ?? {};
     const ack = acks.collect(packet, timeout, onResponse);
     this.publish(packet, options, ack).then(

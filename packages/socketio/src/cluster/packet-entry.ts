@@ -8,7 +8,7 @@ import {
   readPayload,
   writePacket,
 } from "./packet-text.ts";
-import { isPlainChannel, type Room } from "./room-channel.ts";
+import { isPlainChannel, isRooms, type Room } from "./room-channel.ts";
 
 /** An acknowledgement that the node which emitted waits for, from every socket that is given the packet. */
 export interface AckRequest {
@@ -158,11 +158,6 @@ function readAck(value: unknown): AckRequest | undefined {
   if (!isName(request) || !isName(node) || !Number.isSafeInteger(timeoutMs) || timeoutMs < 0)
     return undefined;
   return { request, node, timeoutMs };
-}
-
-/** Rooms are text by Socket.IO's documentation, and numbers in many programs. */
-function isRooms(value: unknown): value is readonly Room[] {
-  return Array.isArray(value) && value.every((room) => typeof room === "string" || typeof room === "number");
 }
 
 function isName(value: unknown): value is string {

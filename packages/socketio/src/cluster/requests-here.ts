@@ -2,7 +2,7 @@ import type { Socket } from "socket.io";
 import type { HoldfastAdapter } from "./adapter.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Asked } from "./control-plane.ts";
-import type { Room } from "./room-channel.ts";
+import { isRooms, type Room } from "./room-channel.ts";
 
 /** Sockets by the rooms that they are in; no room: all. */
 export interface Selection {
@@ -90,20 +90,14 @@ function count(cluster: Cluster, from: string, args: readonly unknown[], answer:
   void cluster.acks.count(from, String(request), places).then((clients) => answer([clients]));
 }
 
+/** What can't be read selects nobody: without its rooms, or what it excepts, it would be more than was meant. */
 function select(adapter: HoldfastAdapter, selection: unknown): Socket[] {
   const [rooms, except] = Array.isArray(selection) ? selection : [];
-  // What can't be read must not come out as everybody.
-  return Array.isArray(rooms) && Array.isArray(except)
-    ? adapter.matching(roomsOf(rooms), roomsOf(except))
-    : [];
+  return isRooms(rooms) && isRooms(except) ? adapter.matching(rooms, except) : [];
 }
 
 function roomsOf(value: unknown): readonly Room[] {
-  return Array.isArray(value) ? (value.filter(isRoom) as Room[]) : [];
-}
-
-function isRoom(value: unknown): boolean {
-  return typeof value === "string" || typeof value === "number";
+  return isRooms(value) ? value : [];
 }
 
 /** As Socket.IO's adapters describe a socket to another node. What a session store put there may be circular. */

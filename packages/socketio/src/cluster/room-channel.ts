@@ -46,6 +46,11 @@ export function isSocketRoom(room: unknown): boolean {
   return typeof room === "string" && SOCKET_ID.test(room);
 }
 
+/** Whether a value is a list of rooms: text by Socket.IO's documentation, and numbers in many programs. */
+export function isRooms(value: unknown): value is readonly Room[] {
+  return Array.isArray(value) && value.every((room) => typeof room === "string" || typeof room === "number");
+}
+
 /** A name too long for a channel is hashed; what is written out always holds a slash, the first of its namespace. */
 function named(kind: string, text: string, parts: readonly string[]): string {
   const name = `holdfast:${kind}:${text}`;
