@@ -9,7 +9,7 @@ import {
 } from "@holdfast/broker";
 import { PAGE_BYTES, PAGE_ENTRIES } from "@holdfast/broker/engine";
 import type { Log } from "./log.ts";
-import { entriesOf, headOf, type StoredRecord, seqOfTag, tagAt } from "./record.ts";
+import { entriesOf, headOf, type StoredRecord, seqAt, seqOfTag, tagAt } from "./record.ts";
 import type { ServerClock } from "./server-clock.ts";
 import { type Visible, visibleOf } from "./visible.ts";
 
@@ -49,21 +49,23 @@ export class HistoryReader {
   }
 
   async #page(reading: Reading, { since, before, backwards, limit }: HistoryQuery): Promise<History> {
-    const { head } = reading;
+    const { end } = reading;
     const most = Math.min(limit ?? PAGE_ENTRIES, PAGE_ENTRIES);
     const reason = backwards
       ? before && (await reading.unknown(before))
       : since && (await reading.unrecoverable(since));
-    if (reason) return { type: "unrecoverable", reason, head };
-    if (most === 0) return { type: "page", entries: [], head };
-    if (backwards) return { type: "page", entries: await reading.backwards(before, most), head };
+    if (reason) return { type: "unrecoverable", reason, ...end };
+    if (most === 0) return { type: "page", entries: [], ...end };
+    if (backwards) return { type: "page", entries: await reading.backwards(before, most), ...end };
     const entries = await reading.forwards(since, most);
-    return entries ? { type: "page", entries, head } : { type: "unrecoverable", reason: "trimmed", head };
+    return entries ? { type: "page", entries, ...end } : { type: "unrecoverable", reason: "trimmed", ...end };
   }
 }
 
 class Reading {
   readonly head: Position;
+  /** What every answer says of the log's end. */
+  readonly end: { readonly head: Position; readonly seq: number };
   readonly #log: Log;
   readonly #channel: string;
   readonly #tail: StoredRecord;
@@ -79,6 +81,9 @@ class Reading {
     this.#deadline = deadline;
     this.#visible = visible;
     this.head = headOf(tail);
+    // A channel's newest record is kept as long as the channel itself; only its first one may hold no entry.
+    const { length } = tail.entries;
+    this.end = { head: this.head, seq: length === 0 ? 0 : seqAt(tail.seq, length - 1) };
   }
 
   /** Why reading forwards can't begin at a position. */

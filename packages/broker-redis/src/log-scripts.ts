@@ -7,7 +7,7 @@ import { Script } from "./scripts.ts";
  * | key | type | what |
  * |---|---|---|
  * | `P` | string | the last `seq` of the partition |
- * | `Pm CHANNEL` | string | `EPOCH HEAD TAG TIME FIRST NEXT ENTRIES AGE`: the head with its tag (`-`: none) and time, the first offset that may be seen, when to put off expiry next, the channel's own retention (0 0: none) |
+ * | `Pm CHANNEL` | string | `EPOCH HEAD TAG TIME FIRST NEXT ENTRIES AGE SEQ`: the head with its tag (`-`: none) and time, the first offset that may be seen, when to put off expiry next, the channel's own retention (0 0: none), the head's `seq` (left out by earlier versions) |
  * | `Ps CHANNEL` | stream | the entries: id `OFFSET-SEQ`, one field, whose name is the tag and the time, whose value is the data |
  * | `Pi CHANNEL KEY` | string | `OFFSET EPOCH TAG SEQ` of the entry with this idempotency key |
  *
@@ -30,15 +30,16 @@ local function madeAt(epoch) return tonumber(string.sub(epoch, 1, 8), 16) or 0 e
 local function newEpoch(random, after) return string.format('%08x', math.max(clock[1], after + 1)) .. random end
 
 -- A channel's state; one that is not there yet is made, and left to 'save'. Making text of a number is dear in Lua, so
--- what is text already is kept: hs of h, ts of t, fs of f, xs of x, kept of n and a.
+-- what is text already is kept: hs of h, ts of t, fs of f, xs of x, kept of n and a, ss of the head's seq (empty where it
+-- was not kept).
 local function open(name, epoch, entries, age)
   local key = P .. 'm ' .. name
   local stream = P .. 's ' .. name
   local packed = redis.call('GET', key)
   if packed then
-    local e, hs, g, ts, fs, xs, kept = string.match(packed, '^(%S+) (%d+) (%S+) (%d+) (%d+) (%d+) (.*)$')
+    local e, hs, g, ts, fs, xs, kept, ss = string.match(packed, '^(%S+) (%d+) (%S+) (%d+) (%d+) (%d+) (%d+ %d+) ?(%d*)$')
     local m = {key = key, stream = stream, e = e, h = tonumber(hs), hs = hs, g = g == '-' and '' or g, t = tonumber(ts),
-      ts = ts, f = tonumber(fs), fs = fs, x = tonumber(xs), xs = xs, kept = kept, n = entries, a = age}
+      ts = ts, f = tonumber(fs), fs = fs, x = tonumber(xs), xs = xs, kept = kept, n = entries, a = age, ss = ss}
     if kept ~= '0 0' then
       local n, a = string.match(kept, '(%d+) (%d+)')
       m.n, m.a = tonumber(n), tonumber(a)
@@ -47,18 +48,18 @@ local function open(name, epoch, entries, age)
   end
   redis.call('DEL', stream)
   return {key = key, stream = stream, e = newEpoch(epoch, 0), h = 0, hs = '0', g = '', t = 0, ts = '0', f = 1, fs = '1', x = 0, kept = '0 0',
-    n = entries, a = age, new = true}
+    n = entries, a = age, ss = '0', new = true}
 end
 
 local function save(m, forget)
   local packed = m.e .. ' ' .. m.hs .. ' ' .. (m.g == '' and '-' or m.g) .. ' ' .. m.ts .. ' ' .. m.fs .. ' '
   if now < m.x then
-    redis.call('SET', m.key, packed .. m.xs .. ' ' .. m.kept, 'KEEPTTL')
+    redis.call('SET', m.key, packed .. m.xs .. ' ' .. m.kept .. ' ' .. m.ss, 'KEEPTTL')
     return
   end
   local slack = math.max(1000, math.floor(m.a / 4))
   local next = now + math.min(slack, math.floor(forget / 4))
-  redis.call('SET', m.key, packed .. next .. ' ' .. m.kept, 'PX', math.max(forget, m.a + slack * 2))
+  redis.call('SET', m.key, packed .. next .. ' ' .. m.kept .. ' ' .. m.ss, 'PX', math.max(forget, m.a + slack * 2))
   redis.call('PEXPIREAT', m.stream, m.t + m.a + slack * 2)
 end
 
@@ -141,7 +142,7 @@ for i = 1, count do
     m.h = m.h + 1
     local h, hs = m.h, m.h .. ''
     local tag, seqs = string.sub(tags, i * TAG - TAG + 1, i * TAG), (seq + i) .. ''
-    m.g, m.hs = tag, hs
+    m.g, m.hs, m.ss = tag, hs, seqs
     local trims = h > m.n and m.n < 32
     if h % 32 == 0 or trims then
       local first = firstVisible(m)
@@ -218,7 +219,8 @@ return out
  * channels are remembered, channel, `f` forwards or `b` backwards, the position (epoch empty: none), most entries, bytes
  * past which a page ends.
  *
- * Answers epoch, head, tag, the reason why the position is refused or nothing; then id, field and value of each entry.
+ * Answers epoch, head, tag, the reason why the position is refused or nothing, the head's seq; then id, field and value of
+ * each entry.
  */
 export const PAGE = new Script(`${COMMON}
 local name, backwards = ARGV[5], ARGV[6] == 'b'
@@ -227,6 +229,14 @@ local limit, most = tonumber(ARGV[10]), tonumber(ARGV[11])
 local m = open(name, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
 if m.new then save(m, tonumber(ARGV[4])) end
 local first = firstVisible(m)
+
+-- Where it was not kept, the newest entry tells; when that is gone, no entry of the partition has a greater one than its last.
+local function headSeq(m)
+  if m.ss ~= '' then return m.ss end
+  if m.h == 0 then return '0' end
+  local item = redis.call('XRANGE', m.stream, m.h .. '-0', '+', 'COUNT', 1)[1]
+  return item and string.match(item[1], '%d+$') or redis.call('GET', P) or '0'
+end
 
 local function refusal()
   if at ~= m.e then return 'epoch' end
@@ -247,7 +257,7 @@ if at ~= '' then
   reason = refusal()
   if backwards and reason == 'trimmed' then reason = '' end
 end
-local out = {m.e, m.h, m.g, reason}
+local out = {m.e, m.h, m.g, reason, headSeq(m)}
 if reason ~= '' or limit == 0 then return out end
 local stream = P .. 's ' .. name
 local low, high = first, m.h

@@ -373,9 +373,11 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
 }
 
 function readPage(reply: Reply): History {
-  const [epoch, offset, tag, reason, ...rest] = Array.isArray(reply) ? (reply as readonly Reply[]) : [];
+  const [epoch, offset, tag, reason, last, ...rest] = Array.isArray(reply) ? (reply as readonly Reply[]) : [];
   const head = { epoch: String(epoch), offset: Number(offset), tag: String(tag) };
-  if (String(reason) !== "") return { type: "unrecoverable", reason: String(reason) as Unrecoverable, head };
+  const seq = Number(last);
+  if (String(reason) !== "")
+    return { type: "unrecoverable", reason: String(reason) as Unrecoverable, head, seq };
   const entries: Entry[] = [];
   for (let at = 0; at + 2 < rest.length; at += 3) {
     const [id, field, data] = [String(rest[at]), String(rest[at + 1]), rest[at + 2]];
@@ -388,7 +390,7 @@ function readPage(reply: Reply): History {
       data: new Uint8Array(data as Buffer),
     });
   }
-  return { type: "page", entries, head };
+  return { type: "page", entries, head, seq };
 }
 
 function readHeads(reply: Reply): Position[] {

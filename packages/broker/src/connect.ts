@@ -220,9 +220,9 @@ class RemoteBroker implements Broker, ChannelHost {
     );
     switch (answer.type) {
       case "page":
-        return { type: "page", entries: answer.entries, head: answer.head };
+        return { type: "page", entries: answer.entries, head: answer.head, seq: answer.seq };
       case "unrecoverable":
-        return { type: "unrecoverable", reason: answer.reason, head: answer.head };
+        return { type: "unrecoverable", reason: answer.reason, head: answer.head, seq: answer.seq };
       default:
         throw unexpected();
     }

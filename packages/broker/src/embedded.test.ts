@@ -74,7 +74,11 @@ describe("a file", () => {
     old.close();
     const broker = open({ path });
     expect((await logOf(broker, "c")).map(textOf)).toEqual(["one", "two"]);
-    expect((await broker.history("c", {})).head).toEqual({ epoch: "epoch-of-one", offset: 2, tag: "tag2" });
+    const head = { epoch: "epoch-of-one", offset: 2, tag: "tag2" };
+    expect(await broker.history("c", { limit: 0 })).toMatchObject({ head, seq: 2 });
+    // What this channel's newest entry was is no longer known: it was none after the newest of all.
+    expect(await broker.history("gone", {})).toMatchObject({ entries: [], head: { offset: 1 }, seq: 2 });
+    expect(await broker.history("unused", {})).toMatchObject({ entries: [], head: { offset: 0 }, seq: 0 });
     const again = await broker.publish("c", bytes("two"), { idempotencyKey: "key" });
     expect(again).toEqual({
       position: { epoch: "epoch-of-one", offset: 2, tag: "tag2" },
@@ -385,7 +389,10 @@ const VERSION_1 = `
     due INTEGER NOT NULL
   ) STRICT;
   CREATE INDEX channels_due ON channels (due);
-  INSERT INTO channels VALUES (1, 'c', 'epoch-of-one', 2, 'tag2', 1, NULL, NULL, 4000000000000, 4000000000000);
+  INSERT INTO channels VALUES
+    (1, 'c', 'epoch-of-one', 2, 'tag2', 1, NULL, NULL, 4000000000000, 4000000000000),
+    (2, 'gone', 'epoch-of-two', 1, 'tag', 2, NULL, NULL, 4000000000000, 4000000000000),
+    (3, 'unused', 'epoch-of-three', 0, '', 1, NULL, NULL, 4000000000000, 4000000000000);
   CREATE TABLE entries (
     seq INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, offset INTEGER NOT NULL, tag TEXT NOT NULL,
     time INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (channel_id, offset)

@@ -3,7 +3,7 @@ import { BrokerError } from "./errors.ts";
 
 /** "HFLG" in ASCII: tells a broker's file from any other SQLite file. */
 const APPLICATION_ID = 0x48464c47;
-const VERSION = 2;
+const VERSION = 3;
 const PAGE_BYTES = 4096;
 
 /** How long another process may take to let go of the file: a pod that is replaced needs a moment. */
@@ -81,11 +81,20 @@ const LEASES = `
   CREATE INDEX lease_tombs_expires ON lease_tombs (expires);
 `;
 
+// Since version 3: the seq of a channel's newest entry. Where that entry is gone, no entry had a greater one than meta's.
+const HEAD_SEQS = `
+  ALTER TABLE channels ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;
+  UPDATE channels SET seq = coalesce(
+    (SELECT entries.seq FROM entries WHERE channel_id = channels.id AND offset = channels.head),
+    (SELECT meta.seq FROM meta)
+  ) WHERE head > 0;
+`;
+
 const STAMP = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${VERSION};`;
 
 /**
  * Opens a broker's database, made anew where there is none: in memory, or in a file that this process alone holds
- * until it ends, whichever way it ends. A file of version 1 is brought to this version, with all that it holds.
+ * until it ends, whichever way it ends. A file of an earlier version is brought to this one, with all that it holds.
  *
  * @param maxBytes how large it may grow, its write-ahead log not counted.
  * @throws BrokerError `STORE_IN_USE`, `STORE_UNUSABLE`
@@ -113,10 +122,11 @@ function migrate(database: DatabaseSync, path: string | undefined): void {
   const application = pragma(database, "application_id");
   const version = pragma(database, "user_version");
   const tables = database.prepare("SELECT count(*) AS count FROM sqlite_schema").get()?.count;
-  if (application === 0 && version === 0 && tables === 0) database.exec(LOGS + LEASES + STAMP);
+  if (application === 0 && version === 0 && tables === 0) database.exec(LOGS + LEASES + HEAD_SEQS + STAMP);
   else if (application !== APPLICATION_ID)
     throw new BrokerError("STORE_UNUSABLE", `${path} is another program's database: name another file.`);
-  else if (version === 1) database.exec(LEASES + STAMP);
+  else if (version === 1) database.exec(LEASES + HEAD_SEQS + STAMP);
+  else if (version === 2) database.exec(HEAD_SEQS + STAMP);
   else if (version !== VERSION)
     throw new BrokerError(
       "STORE_UNUSABLE",

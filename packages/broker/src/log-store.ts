@@ -32,6 +32,8 @@ export interface Channel {
   head: number;
   /** The tag of the entry at `head`, kept for when that entry no longer is. */
   tag: string;
+  /** Its seq, likewise; 0 where there was none yet. */
+  seq: number;
   /** The oldest offset that retention lets anybody see; head + 1 when there is none. Never falls. */
   first: number;
   /** The oldest offset that still has a row; the rows below `first` are deleted in batches. */
@@ -126,6 +128,7 @@ export class LogStore {
       epoch,
       head: 0,
       tag: "",
+      seq: 0,
       first: 1,
       stored: 1,
       retention: undefined,
@@ -163,17 +166,17 @@ export class LogStore {
   /** A page of what comes after a position, or before one, and the head, as of now. */
   page(channel: Channel, query: HistoryQuery, now: number): History {
     channel.first = this.#firstVisible(channel, now);
-    const head = positionOf(channel);
+    const end = { head: positionOf(channel), seq: channel.seq };
     const { since, before } = query;
     const reason = since ? this.#unrecoverable(channel, since) : before && this.#unknown(channel, before);
-    if (reason) return { type: "unrecoverable", reason, head };
+    if (reason) return { type: "unrecoverable", reason, ...end };
     const limit = Math.min(query.limit ?? PAGE_ENTRIES, PAGE_ENTRIES);
-    if (limit === 0) return { type: "page", entries: [], head };
+    if (limit === 0) return { type: "page", entries: [], ...end };
     const { entriesAfter, entriesBefore } = this.#statements;
     const rows = query.backwards
       ? entriesBefore.iterate(channel.id, before?.offset ?? channel.head + 1, channel.first, limit)
       : entriesAfter.iterate(channel.id, since ? since.offset : channel.first - 1, limit);
-    return { type: "page", entries: takePage(rows), head };
+    return { type: "page", entries: takePage(rows), ...end };
   }
 
   /** Drops a batch of what is past its time. @returns whether more is waiting. */
@@ -212,6 +215,7 @@ export class LogStore {
     if (channel.first > channel.head) channel.due = Math.min(channel.due, now + maxAgeMs);
     channel.head = entry.offset;
     channel.tag = entry.tag;
+    channel.seq = entry.seq;
     channel.used = now;
     channel.first = Math.max(channel.first, channel.head - maxEntries + 1);
     if (channel.first - channel.stored > TRIM_SLACK) this.#trim(channel);
@@ -281,9 +285,9 @@ export class LogStore {
   }
 
   #write(channel: Channel): void {
-    const { head, tag, first, retention, used, due, id } = channel;
+    const { head, tag, seq, first, retention, used, due, id } = channel;
     const [maxEntries, maxAgeMs] = [retention?.maxEntries ?? null, retention?.maxAgeMs ?? null];
-    this.#statements.setChannel.run(head, tag, first, maxEntries, maxAgeMs, used, due, id);
+    this.#statements.setChannel.run(head, tag, seq, first, maxEntries, maxAgeMs, used, due, id);
   }
 
   #undo(): void {
@@ -358,6 +362,7 @@ function channelOf(row: Row): Channel {
     epoch: String(row.epoch),
     head: Number(row.head),
     tag: String(row.tag),
+    seq: Number(row.seq),
     first: Number(row.first),
     stored: Number(row.first),
     retention: own ? { maxEntries, maxAgeMs } : undefined,
@@ -388,7 +393,7 @@ function prepare(database: DatabaseSync) {
       "INSERT INTO channels (name, epoch, head, tag, first, used, due) VALUES (?, ?, 0, '', 1, ?, ?)",
     ),
     setChannel: sql(
-      "UPDATE channels SET head = ?, tag = ?, first = ?, max_entries = ?, max_age_ms = ?, used = ?, due = ? WHERE id = ?",
+      "UPDATE channels SET head = ?, tag = ?, seq = ?, first = ?, max_entries = ?, max_age_ms = ?, used = ?, due = ? WHERE id = ?",
     ),
     dropChannel: sql("DELETE FROM channels WHERE id = ?"),
     dueChannels: sql("SELECT name FROM channels WHERE due <= ? ORDER BY due LIMIT ?"),

@@ -14,7 +14,7 @@ import { BATCH_PUBLICATIONS, PAGE_ENTRIES } from "./limits.ts";
 import type { Entry, Position, Publication, PublishOutcome, Retention, Unrecoverable } from "./port.ts";
 
 /** The version of the protocol that a served broker and its connections speak. */
-export const PROTOCOL = 2;
+export const PROTOCOL = 3;
 
 /** The most channels that one frame names. */
 export const CHANNELS_PER_FRAME = 1000;
@@ -67,12 +67,14 @@ export type ServerMessage =
       readonly type: "page";
       readonly id: number;
       readonly head: Position;
+      readonly seq: number;
       readonly entries: readonly Entry[];
     }
   | {
       readonly type: "unrecoverable";
       readonly id: number;
       readonly head: Position;
+      readonly seq: number;
       readonly reason: Unrecoverable;
     }
   | { readonly type: "failed"; readonly id: number; readonly code: BrokerErrorCode; readonly message: string }
@@ -211,11 +213,18 @@ export function encodeServer(message: ServerMessage): Frame {
         type,
         message.id,
         ...position(message.head),
+        message.seq,
         message.entries.length,
         ...message.entries.flatMap(entry),
       ]);
     case "unrecoverable":
-      return encodeFrame([type, message.id, ...position(message.head), REASONS.indexOf(message.reason)]);
+      return encodeFrame([
+        type,
+        message.id,
+        ...position(message.head),
+        message.seq,
+        REASONS.indexOf(message.reason),
+      ]);
     case "failed":
       return encodeFrame([type, message.id, message.code, clip(message.message)]);
     case "subscribed":
@@ -318,15 +327,16 @@ function serverMessage(type: number, fields: FieldReader): ServerMessage {
     case SERVER.volatile:
       return { type: "volatile", channel: fields.text(CHANNEL), data: fields.bytes() };
     case SERVER.page: {
-      const [id, head] = [fields.count(), readPosition(fields)];
+      const [id, head, seq] = [fields.count(), readPosition(fields), fields.count()];
       const entries = Array.from({ length: fields.count(PAGE_ENTRIES) }, () => readEntry(fields));
-      return { type: "page", id, head, entries };
+      return { type: "page", id, head, seq, entries };
     }
     case SERVER.unrecoverable:
       return {
         type: "unrecoverable",
         id: fields.count(),
         head: readPosition(fields),
+        seq: fields.count(),
         reason: readReason(fields),
       };
     case SERVER.failed:

@@ -202,10 +202,23 @@ export interface HistoryQuery {
  * partial answer, but it may hold fewer entries than were asked for, since engines bound a page's bytes too: forwards
  * there is more to read as long as its last offset is below the head's, backwards until a page is empty. It holds one
  * entry at least, unless there is none or `limit` is 0.
+ *
+ * `seq` is that of the entry at the head, also when that entry is no longer kept; 0 where there was none yet. In a log
+ * that was written before Holdfast kept it, and whose newest entry is gone, it is larger, and never smaller.
  */
 export type History =
-  | { readonly type: "page"; readonly entries: readonly Entry[]; readonly head: Position }
-  | { readonly type: "unrecoverable"; readonly reason: Unrecoverable; readonly head: Position };
+  | {
+      readonly type: "page";
+      readonly entries: readonly Entry[];
+      readonly head: Position;
+      readonly seq: number;
+    }
+  | {
+      readonly type: "unrecoverable";
+      readonly reason: Unrecoverable;
+      readonly head: Position;
+      readonly seq: number;
+    };
 
 /**
  * Why a position can't be continued from. `epoch`: of another log; `ahead`: past the head, so the log was rolled

@@ -14,7 +14,7 @@ function at(offset: number, epoch = "e"): Position {
 
 function page(from: number, to: number): History {
   const entries = Array.from({ length: to - from + 1 }, (_, n) => entry(from + n));
-  return { type: "page", entries, head: at(to) };
+  return { type: "page", entries, head: at(to), seq: to };
 }
 
 /** A host whose reads the test answers. */
@@ -92,7 +92,7 @@ test("passes on why the log can't be followed, and goes on after the new head", 
   const { host, seen, channel } = await following(at(4));
   channel.away();
   channel.subscribed(at(2, "other"));
-  (await nextRead(host)).answer({ type: "unrecoverable", reason: "epoch", head: at(2, "other") });
+  (await nextRead(host)).answer({ type: "unrecoverable", reason: "epoch", head: at(2, "other"), seq: 2 });
   await vi.waitFor(() => expect(seen.resets()).toEqual(["epoch"]), WAIT);
   channel.entry(entry(3));
   expect(seen.offsets()).toEqual([3]);
@@ -141,7 +141,7 @@ test("tells its listeners from when to when entries may come late", async () => 
   channel.subscribed(at(3));
   channel.away();
   channel.subscribed(at(2, "other"));
-  (await nextRead(host, 2)).answer({ type: "unrecoverable", reason: "epoch", head: at(2, "other") });
+  (await nextRead(host, 2)).answer({ type: "unrecoverable", reason: "epoch", head: at(2, "other"), seq: 2 });
   await vi.waitFor(() => expect(told).toEqual(["behind", "abreast", "behind", "reset", "abreast"]), WAIT);
 });
 

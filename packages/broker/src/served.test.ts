@@ -388,7 +388,7 @@ describe("the connected broker", () => {
     const fake: Broker = {
       ...forward(broker),
       publish: () => Promise.reject(new Error("This broker publishes nothing.")),
-      history: async () => ({ type: "page", entries: [], head: before }),
+      history: async () => ({ type: "page", entries: [], head: before, seq: 3 }),
       watch: (listener) => {
         listener({ type: "available" });
         return () => undefined;

@@ -14,6 +14,16 @@ export function historyContract(world: World): void {
   });
 
   describe("history", () => {
+    test("says the seq of the newest entry, or that there was none yet", async () => {
+      expect(await b.history(channel, {})).toMatchObject({ head: { offset: 0 }, seq: 0 });
+      await a.publish(`${channel}.other`, text("1"));
+      const { seq } = await a.publish(channel, text("1"));
+      await a.publish(`${channel}.other`, text("2"));
+      for (const limit of [0, 1]) expect((await b.history(channel, { limit })).seq).toBe(seq);
+      const refused = await b.history(channel, { since: { epoch: "another", offset: 1, tag: "x" } });
+      expect(refused).toMatchObject({ type: "unrecoverable", seq });
+    });
+
     test("reads from the oldest entry, or from a position on, at most as many as asked for", async () => {
       const at: Position[] = [];
       for (let n = 1; n <= 5; n++) at.push((await a.publish(channel, text(`${n}`))).position);
@@ -22,8 +32,8 @@ export function historyContract(world: World): void {
       expect(contents(all.entries)).toEqual(["1", "2", "3", "4", "5"]);
       expect(contents(two.entries)).toEqual(["1", "2"]);
       expect(contents((await pageOf(b, channel, at[1], 2)).entries)).toEqual(["3", "4"]);
-      expect(await pageOf(b, channel, at[4])).toEqual({ type: "page", entries: [], head });
-      expect(await pageOf(b, channel, at[0], 0)).toEqual({ type: "page", entries: [], head });
+      expect(await pageOf(b, channel, at[4])).toMatchObject({ type: "page", entries: [], head });
+      expect(await pageOf(b, channel, at[0], 0)).toMatchObject({ type: "page", entries: [], head });
       expect([all.head, two.head]).toEqual([head, head]);
     });
 
@@ -54,7 +64,8 @@ export function historyContract(world: World): void {
     test("reports the head of the page's own moment while the channel is busy", async () => {
       const publishing = Promise.all(Array.from({ length: 400 }, (_, n) => a.publish(channel, text(`${n}`))));
       for (let n = 0; n < 40; n++) {
-        const { entries, head } = await pageOf(b, channel);
+        const { entries, head, seq } = await pageOf(b, channel);
+        expect(entries.at(-1)?.seq ?? 0).toBe(seq);
         expect(entries.at(-1)?.offset ?? 0).toBe(head.offset);
         expect(entries.at(-1)?.tag ?? "").toBe(head.tag);
       }
@@ -123,8 +134,11 @@ export function historyContract(world: World): void {
     describe("retention", () => {
       test("shows no more entries than it allows, the newest", async () => {
         const retention = { ...KEPT, maxEntries: 10 };
-        for (let n = 1; n <= 150; n++) await a.publish(channel, text(`${n}`), n === 1 ? { retention } : {});
-        const { entries, head } = await pageOf(b, channel);
+        const published = [];
+        for (let n = 1; n <= 150; n++)
+          published.push(await a.publish(channel, text(`${n}`), n === 1 ? { retention } : {}));
+        const { entries, head, seq } = await pageOf(b, channel);
+        expect(seq).toBe(published.at(-1)?.seq);
         expect(entries.map(({ offset }) => offset)).toEqual([
           141, 142, 143, 144, 145, 146, 147, 148, 149, 150,
         ]);
@@ -133,17 +147,28 @@ export function historyContract(world: World): void {
 
       test("shows no entry that is older than it allows", async () => {
         const retention = { ...KEPT, maxAgeMs: 300 };
-        const { position } = await a.publish(channel, text("1"), { retention });
+        const { position, seq } = await a.publish(channel, text("1"), { retention });
         expect((await pageOf(b, channel)).entries).toHaveLength(1);
         await vi.waitFor(async () => expect((await pageOf(b, channel)).entries).toEqual([]), WAIT);
         // The head can be checked although its entry is gone.
-        expect(await pageOf(b, channel, position)).toEqual({ type: "page", entries: [], head: position });
+        expect(await pageOf(b, channel, position)).toEqual({
+          type: "page",
+          entries: [],
+          head: position,
+          seq,
+        });
         const history = await b.history(channel, { since: { ...position, tag: "other" } });
-        expect(history).toEqual({ type: "unrecoverable", reason: "tag", head: position });
-        const { position: next } = await a.publish(channel, text("2"));
+        expect(history).toEqual({ type: "unrecoverable", reason: "tag", head: position, seq });
+        expect(await b.history(channel, { limit: 0 })).toEqual({
+          type: "page",
+          entries: [],
+          head: position,
+          seq,
+        });
+        const { position: next, seq: last } = await a.publish(channel, text("2"));
         expect(next).toMatchObject({ epoch: position.epoch, offset: 2 });
         const refused = await b.history(channel, { since: position });
-        expect(refused).toEqual({ type: "unrecoverable", reason: "trimmed", head: next });
+        expect(refused).toEqual({ type: "unrecoverable", reason: "trimmed", head: next, seq: last });
       });
     });
 
