@@ -44,6 +44,22 @@ export interface HoldfastCounters {
   requestsFailed: number;
   /** Times that entries of a room were lost to this node. */
   resets: number;
+  /** Sockets now that another node can go on with, those on their way in included. */
+  sessions: number;
+  /** Clients that came back and missed nothing. */
+  sessionsRecovered: number;
+  /** Clients that came back with a session and had to start anew. */
+  sessionsRefused: number;
+  /** Times that a session's record could not be written as it is, so that nobody could go on with it. */
+  sessionsUnrecoverable: number;
+  /** Sockets that were disconnected because they were to miss something: they start anew. */
+  sessionsBroken: number;
+  /** Sockets that were disconnected because their client came back at another node. */
+  sessionsLost: number;
+  /** Attempts to write a session's record that failed. */
+  sessionWritesFailed: number;
+  /** Packets that clients had missed, once for each client. */
+  replayed: number;
 }
 
 export function zeroHoldfastCounters(): HoldfastCounters {
@@ -55,5 +71,13 @@ export function zeroHoldfastCounters(): HoldfastCounters {
     requests: 0,
     requestsFailed: 0,
     resets: 0,
+    sessions: 0,
+    sessionsRecovered: 0,
+    sessionsRefused: 0,
+    sessionsUnrecoverable: 0,
+    sessionsBroken: 0,
+    sessionsLost: 0,
+    sessionWritesFailed: 0,
+    replayed: 0,
   };
 }

@@ -74,6 +74,14 @@ const HOLDFAST_TABLE = {
     message: "a Socket.IO server has these options already; call createHoldfast once for each server",
     retryable: false,
   },
+  RECOVERY_DURATION: {
+    message: "connectionStateRecovery.maxDisconnectionDuration may be 24 hours at most",
+    retryable: false,
+  },
+  RECOVERY_RETENTION: {
+    message: "what clients may have missed is kept for too short a time: raise the option retention.maxAgeMs",
+    retryable: false,
+  },
   HOLDFAST_CLOSED: { message: "Holdfast was closed by this process", retryable: false },
 } as const;
 

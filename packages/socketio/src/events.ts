@@ -1,5 +1,7 @@
 import type { HubEvent } from "@holdfast/hub";
 import type { MembershipEvent } from "./cluster/membership.ts";
+import type { RestoreRefusal } from "./recovery/restore.ts";
+import type { SessionWrite } from "./recovery/session-store.ts";
 
 /** What happens in a binding that a person should know, for logs. */
 export type BindingEvent =
@@ -37,4 +39,29 @@ export type HoldfastEvent =
       readonly error: unknown;
     }
   /** A request to the other nodes, or an answer to one of theirs, failed or came too late. */
-  | { readonly type: "request-failed"; readonly operation: string; readonly error: unknown };
+  | { readonly type: "request-failed"; readonly operation: string; readonly error: unknown }
+  /** Sessions can't be recovered with this broker, and why: every client that comes back starts anew. Said once. */
+  | { readonly type: "recovery-unavailable"; readonly reason: string }
+  /** A client came back with a session and has to start anew. */
+  | {
+      readonly type: "session-refused";
+      readonly namespace: string;
+      readonly reason: RestoreRefusal;
+      readonly error?: unknown;
+    }
+  /** A session's record can't be written as it is, so nobody can go on with the session until it can. */
+  | {
+      readonly type: "session-unrecoverable";
+      readonly namespace: string;
+      readonly socket: string;
+      readonly reason: Exclude<SessionWrite, "stored">;
+    }
+  /** A socket was disconnected: it was to miss something, as a room of it was reset, or more waits for it than is kept. */
+  | {
+      readonly type: "session-broken";
+      readonly namespace: string;
+      readonly socket: string;
+      readonly reason: "reset" | "behind";
+    }
+  /** A session's record could not be written for now; it is tried again. */
+  | { readonly type: "session-write-failed"; readonly error: unknown };

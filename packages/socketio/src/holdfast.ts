@@ -9,6 +9,7 @@ import { Membership } from "./cluster/membership.ts";
 import type { StockNamespace } from "./cluster/stock.ts";
 import { type HoldfastCounters, zeroHoldfastCounters } from "./counters.ts";
 import { type HoldfastOptions, readHoldfastOptions } from "./options.ts";
+import { Recovery } from "./recovery/recovery.ts";
 import { ownedSessionIds } from "./session-id.ts";
 
 /** A Socket.IO server's part in a cluster of them. */
@@ -47,17 +48,18 @@ export interface EmitTarget {
  * @throws BindingError `OPTION_INVALID`; HubError `HUB_OPTION_INVALID`
  */
 export function createHoldfast(options: HoldfastOptions): Holdfast {
-  const { broker, node, retention, hub: hubOptions, onEvent } = readHoldfastOptions(options);
+  const { broker, node, retention, sessionSaveMs, hub: hubOptions, onEvent } = readHoldfastOptions(options);
   const hub = new Hub(broker, { ...hubOptions, node, onEvent });
   const membership = new Membership({ broker, node, onEvent });
   const counters = zeroHoldfastCounters();
+  const recovery = new Recovery({ hub, retention, sessionSaveMs, counters, onEvent });
   const cluster = new Cluster({
     hub,
     members: membership,
     retention,
     counters,
     handOver,
-    place: () => undefined,
+    recovery,
     onServer: (server) =>
       whenBound(server, (engine) => {
         engine.generateId = ownedSessionIds(node);
@@ -68,6 +70,7 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
   let closing: Promise<void> | undefined;
   const close = async () => {
     cluster.close();
+    await recovery.close();
     await membership.close();
     await hub.close();
   };

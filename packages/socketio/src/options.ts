@@ -53,6 +53,11 @@ export interface HoldfastOptions {
    * channel. Default 10,000 entries, 5 minutes.
    */
   readonly retention?: Retention;
+  /**
+   * Milliseconds between two looks at whether a `socket.data` has changed, so that its session is saved. It is looked at
+   * after each event of the client, too. At least 10; default 2,000.
+   */
+  readonly sessionSaveMs?: number;
   /** The hub's options, but its node's name and where it tells events. */
   readonly hub?: Omit<HubOptions, "node" | "onEvent">;
   /** Told what a person should know; must not throw. */
@@ -63,6 +68,7 @@ export type HoldfastSettings = Required<HoldfastOptions>;
 
 const HOLDFAST_DEFAULTS: Omit<HoldfastSettings, "broker" | "node"> = {
   retention: { maxEntries: 10_000, maxAgeMs: 300_000 },
+  sessionSaveMs: 2_000,
   hub: {},
   onEvent: () => {},
 };
@@ -79,6 +85,7 @@ export function readHoldfastOptions(options: HoldfastOptions): HoldfastSettings 
   if (typeof settings.node !== "string" || settings.node === "") {
     throw new BindingError("OPTION_INVALID", "node must be a name");
   }
+  atLeast("sessionSaveMs", settings.sessionSaveMs, 10);
   atLeast("retention.maxEntries", settings.retention.maxEntries, 1);
   atLeast("retention.maxAgeMs", settings.retention.maxAgeMs, 1);
   return settings;

@@ -9,6 +9,8 @@ export const EVENTS = {
   entry: "holdfast:entry",
   reset: "holdfast:reset",
   ended: "holdfast:ended",
+  /** Its only argument is where a client begins to resume from, which Socket.IO's clients keep: docs/recovery.md. */
+  place: "holdfast:place",
 } as const;
 
 /** The event in the place of one that an entry's bytes don't hold: they were written by another program. */

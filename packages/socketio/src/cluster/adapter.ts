@@ -1,6 +1,8 @@
 import type { Entry, Position, Publication, Unrecoverable } from "@holdfast/broker";
 import type { Socket } from "socket.io";
 import { Adapter, type BroadcastOptions } from "socket.io-adapter";
+import { AdapterHost } from "../recovery/adapter-host.ts";
+import type { Sessions } from "../recovery/sessions.ts";
 import type { Cluster } from "./cluster.ts";
 import type { RequestType } from "./control-message.ts";
 import { Delivery } from "./delivery.ts";
@@ -29,6 +31,8 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   declare readonly nsp: StockNamespace;
   readonly #cluster: Cluster;
   readonly #delivery: Delivery;
+  /** Where clients can come back to without missing anything. */
+  readonly sessions: Sessions | undefined;
   #all: FollowedRoom | undefined;
 
   constructor(nsp: StockNamespace, cluster: Cluster) {
@@ -36,6 +40,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     this.#cluster = cluster;
     this.#delivery = new Delivery(this, cluster);
     cluster.adopt(nsp.server);
+    this.sessions = cluster.recovery.open(nsp.server, new AdapterHost(this, cluster, this.#delivery));
   }
 
   override init(): void {
@@ -46,6 +51,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
 
   override close(): void {
     if (this.#cluster.adapters.get(this.nsp.name) === this) this.#cluster.adapters.delete(this.nsp.name);
+    if (this.sessions) this.#cluster.recovery.forget(this.sessions);
     this.#cluster.rooms.dropAll(this);
   }
 
@@ -57,17 +63,21 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
       const ready = isShared(room) ? this.#follow(room).ready : undefined;
       if (ready) waiting.push(ready);
     }
-    if (waiting.length > 0) return Promise.all(waiting).then(() => undefined);
+    const saved = this.sessions?.joined(id, rooms);
+    if (waiting.length > 0) return Promise.all(waiting).then(() => this.sessions?.saved(id));
+    if (saved) return saved;
   }
 
   override del(id: string, room: Room): void {
     super.del(id, room);
+    this.sessions?.left(id, room);
     this.#dropIfEmpty(room);
   }
 
   override delAll(id: string): void {
     const rooms = [...(this.sids.get(id) ?? [])];
     super.delAll(id);
+    this.sessions?.gone(id);
     for (const room of rooms) this.#dropIfEmpty(room);
     this.#dropIfEmpty(id);
   }
@@ -119,8 +129,18 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   }
 
   /** The hub tells the log; what comes now follows on nothing, as after any outage of a stock adapter. */
-  reset(_room: Room | undefined, _channel: string, _head: Position, _reason: Unrecoverable): void {
+  reset(room: Room | undefined, channel: string, _head: Position, _reason: Unrecoverable): void {
     this.#cluster.counters.resets++;
+    this.sessions?.reset(room ?? null, channel);
+  }
+
+  override persistSession({ sid }: { readonly sid: string }): void {
+    this.sessions?.expected(sid);
+  }
+
+  override async restoreSession(pid: string, offset: string): Promise<never> {
+    // Socket.IO takes null for "no session", which its types don't say.
+    return ((await this.sessions?.restore(pid, offset)) ?? null) as never;
   }
 
   override broadcastWithAck(
@@ -268,7 +288,9 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   }
 
   #dropIfEmpty(room: Room): void {
-    if (!this.rooms.has(room) && isShared(room)) this.#cluster.rooms.drop(this.#channelOf(room), this);
+    if (this.rooms.has(room) || !isShared(room)) return;
+    this.#cluster.rooms.drop(this.#channelOf(room), this);
+    this.sessions?.forget(this.#channelOf(room));
   }
 
   #channelOf(room: Room): string {

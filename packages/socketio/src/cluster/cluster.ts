@@ -1,8 +1,9 @@
-import type { Entry, Publication, Retention } from "@holdfast/broker";
+import type { Publication, Retention } from "@holdfast/broker";
 import type { Hub } from "@holdfast/hub";
 import type { HoldfastCounters } from "../counters.ts";
 import { HoldfastError } from "../errors.ts";
 import type { HoldfastEvent } from "../events.ts";
+import type { Recovery } from "../recovery/recovery.ts";
 import { Acks } from "./acks.ts";
 import type { HoldfastAdapter } from "./adapter.ts";
 import { ControlPlane } from "./control-plane.ts";
@@ -21,8 +22,7 @@ export interface ClusterOptions {
   readonly retention: Retention;
   readonly counters: HoldfastCounters;
   readonly handOver: HandOver;
-  /** The argument to put behind the others, so that the client can say how far it came. */
-  readonly place: (adapter: HoldfastAdapter, channel: string, entry: Entry) => string | undefined;
+  readonly recovery: Recovery;
   /** Told once of the Socket.IO server that has this node's adapters. */
   readonly onServer: (server: StockServer) => void;
   readonly onEvent: (event: HoldfastEvent) => void;
@@ -41,7 +41,7 @@ export class Cluster {
   readonly acks: Acks;
   readonly counters: HoldfastCounters;
   readonly handOver: HandOver;
-  readonly place: ClusterOptions["place"];
+  readonly recovery: Recovery;
   readonly onEvent: ClusterOptions["onEvent"];
   readonly #queue: EmitQueue;
   readonly #options: ClusterOptions;
@@ -54,13 +54,13 @@ export class Cluster {
   #ids = 0;
 
   constructor(options: ClusterOptions) {
-    const { hub, members, counters, handOver, place, onEvent } = options;
+    const { hub, members, counters, handOver, recovery, onEvent } = options;
     this.#options = options;
     this.hub = hub;
     this.members = members;
     this.counters = counters;
     this.handOver = handOver;
-    this.place = place;
+    this.recovery = recovery;
     this.onEvent = onEvent;
     this.rooms = new FollowedRooms(hub);
     this.#queue = new EmitQueue(hub.broker);

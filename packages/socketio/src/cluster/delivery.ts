@@ -54,13 +54,34 @@ export class Delivery {
   entry(room: Room | undefined, channel: string, entry: Entry): void {
     const packet = this.#read(channel, entry.data, entry.offset);
     if (!packet) return;
-    const place = isReplayable(packet) ? this.#cluster.place(this.#adapter, channel, entry) : undefined;
+    const { sessions } = this.#adapter;
+    const place = isReplayable(packet) ? sessions?.place(channel, entry) : this.#placeless(packet);
+    sessions?.arrived(room ?? null, channel, entry, packet, place ?? "");
     this.#handOver(room, channel, packet, place);
   }
 
   volatile(room: Room | undefined, channel: string, data: Uint8Array): void {
     const packet = this.#read(channel, data, 0);
-    if (packet) this.#handOver(room, channel, packet, undefined);
+    if (packet) this.#handOver(room, channel, packet, this.#placeless(packet));
+  }
+
+  /** One packet of a log, to one socket that is there since. */
+  send(socket: Socket, packet: PacketEntry, place: string): void {
+    const sockets = packet.id === undefined ? [socket] : this.#served.withoutServed(packet.id, [socket]);
+    if (sockets.length === 0) return;
+    const data = [...packet.data, place];
+    this.#cluster.handOver(sockets, this.#encode(packet, data, { place }), packet);
+  }
+
+  /** Copies of these messages are not handed to the socket. */
+  hadCopies(socket: Socket, messages: Iterable<string>): void {
+    for (const message of messages) this.#served.withoutServed(message, [socket]);
+  }
+
+  /** What is in no log. */
+  sendEvent(socket: Socket, data: readonly unknown[]): void {
+    const packets = encodePacket(this.#adapter.nsp, { data });
+    this.#cluster.handOver([socket], packets, { compress: true, volatile: false });
   }
 
   /** What was emitted with the flag `local`. @returns how many sockets got it */
@@ -73,27 +94,55 @@ export class Delivery {
       (packet as { id?: number }).id = id;
       for (const { acks } of sockets as unknown as StockSocket[]) acks.set(id, onResponse);
     }
-    const packets = encodePacket(nsp, packet);
+    const isPlaceless = this.#noPlace(packet.data, packet.id !== undefined) === null;
+    const data = isPlaceless ? [...packet.data, null] : packet.data;
+    const packets = encodePacket(nsp, { data, id: packet.id });
     const write = { compress: compress !== false, volatile: volatile === true };
     this.#write(sockets, packet.data, packets, write);
     return sockets.length;
   }
 
-  #handOver(room: Room | undefined, channel: string, packet: PacketEntry, place: string | undefined): void {
+  /** A client takes a packet's last argument for its place, if it is text: then there has to be another one. */
+  #noPlace(data: readonly unknown[], isAnswered: boolean): null | undefined {
+    return this.#adapter.sessions && !isAnswered && typeof data.at(-1) === "string" ? null : undefined;
+  }
+
+  #placeless({ data, ack, packetId }: PacketEntry): null | undefined {
+    return this.#noPlace(data, ack !== undefined || packetId !== undefined);
+  }
+
+  #handOver(
+    room: Room | undefined,
+    channel: string,
+    packet: PacketEntry,
+    place: string | null | undefined,
+  ): void {
     const { nsp } = this.#adapter;
     let sockets = this.matching(room === undefined ? [] : [room], packet.except);
     if (packet.id !== undefined) sockets = this.#served.withoutServed(packet.id, sockets);
     const id = packet.ack && this.#cluster.acks.register(nsp, packet.ack, sockets);
     if (sockets.length === 0) return;
     const data = place === undefined ? packet.data : [...packet.data, place];
-    const packets = hasStockParser(nsp.server)
-      ? packetsOf(packet, { id, place })
-      : encodePacket(nsp, { data, id: id ?? packet.packetId });
+    const packets = this.#encode(packet, data, { id, place });
+    const now =
+      this.#adapter.sessions?.writable(sockets, entryBytes(packets), (socket) =>
+        this.#write([socket], packet.data, packets, packet),
+      ) ?? sockets;
     try {
-      this.#write(sockets, packet.data, packets, packet);
+      this.#write(now, packet.data, packets, packet);
     } catch (error) {
       this.#cluster.onEvent({ type: "delivery-failed", channel, error });
     }
+  }
+
+  #encode(
+    packet: PacketEntry,
+    data: readonly unknown[],
+    change: { readonly id?: number | undefined; readonly place?: string | null | undefined },
+  ): (string | Uint8Array)[] {
+    const { nsp } = this.#adapter;
+    if (hasStockParser(nsp.server)) return packetsOf(packet, change);
+    return encodePacket(nsp, { data, id: change.id ?? packet.packetId });
   }
 
   /** A listener for outgoing packets that throws, throws here; the sockets get the packet all the same. */
@@ -121,4 +170,8 @@ export class Delivery {
     else this.#cluster.unreadable(channel, offset, "namespace");
     return undefined;
   }
+}
+
+function entryBytes(packets: readonly (string | Uint8Array)[]): number {
+  return packets.reduce((sum, { length }) => sum + length, 0);
 }

@@ -22,6 +22,8 @@ export class FollowedRoom {
   tried: Promise<void> | undefined;
   /** Resolves once entries come, or the room was left; undefined from then on. */
   ready: Promise<void> | undefined;
+  /** The position after which every entry comes; undefined before that is known. */
+  began: Position | undefined;
   #following: Following | undefined;
   #end: (() => void) | undefined;
   #isClosed = false;
@@ -54,7 +56,7 @@ export class FollowedRoom {
 
   async #try(hub: Hub, outlet: Outlet): Promise<boolean> {
     this.#following = hub.follow(outlet, this.channel);
-    await this.#following.ready;
+    this.began = await this.#following.ready;
     return true;
   }
 

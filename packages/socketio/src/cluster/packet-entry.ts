@@ -96,11 +96,11 @@ export function isReplayable(entry: PacketEntry): boolean {
 /**
  * The packet as it goes to a client, without encoding it anew.
  *
- * @param change `id`: the acknowledgement's id; `place`: one argument more, at the end
+ * @param change `id`: the acknowledgement's id; `place`: one argument more, at the end, also where it is null
  */
 export function packetsOf(
   entry: PacketEntry,
-  change: { readonly id?: number | undefined; readonly place?: string | undefined } = {},
+  change: { readonly id?: number | undefined; readonly place?: string | null | undefined } = {},
 ): (string | Uint8Array)[] {
   let { text } = entry;
   if (change.id !== undefined) {

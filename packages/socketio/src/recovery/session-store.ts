@@ -1,5 +1,5 @@
 import { type Broker, BrokerError, LeaseOwner } from "@holdfast/broker";
-import { decodeSessionRecord, isId, RECORD_BYTES, type SessionRecord } from "./session-record.ts";
+import { decodeSessionRecord, isId, type SessionRecord } from "./session-record.ts";
 
 export interface SessionStoreOptions {
   /** This node's name, for people. */
@@ -20,22 +20,31 @@ export interface FoundSession {
 
 /**
  * - `stored`: the broker has the record, as it was when the write was asked for or newer.
- * - `too-large`, `refused`: the session can't be recovered; its record is gone, or another node's.
+ * - `unwritable`: its record is larger than a lease's value, or `socket.data` is nothing for JSON.
+ * - `full`: the broker has no room for it.
+ * - `refused`: another node has the session, or it is over.
+ *
+ * But for `stored` nobody can recover the session: its record is gone, or another node's.
  */
-export type SessionWrite = "stored" | "too-large" | "refused";
+export type SessionWrite = "stored" | "unwritable" | "full" | "refused";
 
 interface Writing {
-  /** The newest record; undefined where it is too large. */
   make: () => Uint8Array | undefined;
-  /** Waits for the write that is under way. */
-  next: PromiseWithResolvers<SessionWrite> | undefined;
+  /** The record is made, or about to be written again. */
+  isBegun: boolean;
+  /** Waits for this one. */
+  next: Writing | undefined;
   readonly ended: AbortController;
+  readonly done: PromiseWithResolvers<SessionWrite>;
 }
 
 const GROUP = "holdfast:session:";
 const KEY = "record";
 /** Calls to the broker under way at a time. */
 const CALLS = 256;
+/** How long closing waits for writes. */
+const CLOSE_MS = 2_000;
+const FULL = new Set(["LEASE_LIMIT", "BROKER_FULL"]);
 const RETRY_MS = [100, 2_000] as const;
 
 /**
@@ -68,24 +77,28 @@ export class SessionStore {
    * Writes a session's record, again and again until the broker has it or it is no longer this node's. The first write
    * of a session, and those after it; a session of another node is taken over with `take` alone.
    *
-   * @param make called when the record is about to be written
+   * @param make called when the record is about to be written; undefined where there is none to write
    */
   write(pid: string, make: () => Uint8Array | undefined): Promise<SessionWrite> {
     this.#keep(pid);
-    const writing = this.#writing.get(pid);
-    if (writing) {
-      writing.make = make;
-      writing.next ??= Promise.withResolvers();
-      return writing.next.promise;
+    const first = this.#writing.get(pid);
+    const waiting = first?.isBegun ? first.next : first;
+    if (waiting) {
+      waiting.make = make;
+      return waiting.done.promise;
     }
-    const begun: Writing = { make, next: undefined, ended: new AbortController() };
-    this.#writing.set(pid, begun);
-    return this.#run(pid, begun);
+    const ended = first?.ended ?? new AbortController();
+    const writing: Writing = { make, isBegun: false, next: undefined, ended, done: Promise.withResolvers() };
+    if (first) first.next = writing;
+    else void this.#run(pid, writing);
+    return writing.done.promise;
   }
 
   /** Reads a session of any node. Rejects as `LeaseTable.list` does. */
   async find(pid: string): Promise<FoundSession | undefined> {
     if (!isId(pid)) return undefined;
+    // This node's own writes of it come first.
+    for (let own = this.#writing.get(pid); own; own = this.#writing.get(pid)) await own.done.promise;
     const leases = await this.#call(() => this.#broker.leases.list(GROUP + pid));
     const lease = leases.find(({ key }) => key === KEY);
     const record = lease && decodeSessionRecord(lease.value);
@@ -119,25 +132,26 @@ export class SessionStore {
     this.#owner.remove(GROUP + pid, KEY).catch(() => undefined);
   }
 
-  /** The records live on for their linger. */
+  /** Writes what is still to be written, as far as that is soon done. The records live on for their linger. */
   async close(): Promise<void> {
     for (const pid of [...this.#ending.keys()]) this.#keep(pid);
-    for (const pid of [...this.#writing.keys()]) this.#forget(pid);
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, CLOSE_MS);
+    await Promise.race([Promise.all(Array.from(this.#writing.values(), ({ done }) => done.promise)), late]);
+    clearTimeout(timer);
+    for (const pid of this.#writing.keys()) this.#forget(pid);
     await this.#owner.close();
   }
 
-  async #run(pid: string, writing: Writing): Promise<SessionWrite> {
+  async #run(pid: string, writing: Writing): Promise<void> {
+    this.#writing.set(pid, writing);
     // What the rest of this turn of the event loop changes is in the same write.
     await new Promise<void>((resolve) => setImmediate(resolve));
+    writing.isBegun = true;
     const outcome = await this.#put(pid, writing);
-    const { next } = writing;
-    const over: SessionWrite = "refused";
-    if (this.#writing.get(pid) !== writing) next?.resolve(over);
-    else if (next) {
-      writing.next = undefined;
-      void this.#run(pid, writing).then(next.resolve);
-    } else this.#writing.delete(pid);
-    return outcome;
+    if (this.#writing.get(pid) === writing) this.#writing.delete(pid);
+    if (writing.next) void this.#run(pid, writing.next);
+    writing.done.resolve(outcome);
   }
 
   async #put(pid: string, writing: Writing): Promise<SessionWrite> {
@@ -145,10 +159,7 @@ export class SessionStore {
     for (let attempt = 0; ; attempt++) {
       if (writing.ended.signal.aborted) return "refused";
       const value = writing.make();
-      if (!value || value.length > RECORD_BYTES) {
-        await this.#owner.remove(GROUP + pid, KEY).catch(onError);
-        return "too-large";
-      }
+      if (!value) return this.#giveUp(pid, "unwritable");
       try {
         const isStored = await this.#call(async () => {
           if (writing.ended.signal.aborted) return false;
@@ -159,16 +170,22 @@ export class SessionStore {
       } catch (error) {
         if (writing.ended.signal.aborted) return "refused";
         onError(error);
-        if (error instanceof BrokerError && !error.retryable) return "refused";
+        if (error instanceof BrokerError && FULL.has(error.code)) return this.#giveUp(pid, "full");
+        if (error instanceof BrokerError && !error.retryable) return this.#giveUp(pid, "refused");
         await pause(Math.min(RETRY_MS[0] * 2 ** attempt, RETRY_MS[1]), writing.ended.signal);
       }
     }
   }
 
+  /** What the broker has of it would be older than what the socket was given. */
+  async #giveUp(pid: string, outcome: SessionWrite): Promise<SessionWrite> {
+    await this.#owner.remove(GROUP + pid, KEY).catch(this.#options.onError);
+    return outcome;
+  }
+
   #forget(pid: string): void {
     this.#keep(pid);
     this.#writing.get(pid)?.ended.abort();
-    this.#writing.delete(pid);
   }
 
   #keep(pid: string): void {

@@ -1,0 +1,83 @@
+import type { Broker } from "@holdfast/broker";
+import { type Socket as ClientSocket, Manager } from "socket.io-client";
+import type { TestNode } from "./cluster.ts";
+
+/** A stock client that goes from node to node, with what it keeps of its session and every packet that it was given. */
+export class Wanderer {
+  /** Every event that came, without what the binding put behind its arguments. */
+  readonly packets: unknown[][] = [];
+  readonly #namespace: string;
+  readonly #transports: string[];
+  #socket: ClientSocket | undefined;
+
+  constructor({ namespace = "/", transport = "websocket" }: { namespace?: string; transport?: string } = {}) {
+    this.#namespace = namespace;
+    this.#transports = [transport];
+  }
+
+  get socket(): ClientSocket {
+    if (!this.#socket) throw new Error("it has not connected yet");
+    return this.#socket;
+  }
+
+  get id(): string {
+    return this.socket.id ?? "";
+  }
+
+  get recovered(): boolean {
+    return this.socket.recovered;
+  }
+
+  get pid(): string {
+    return (this.socket as unknown as { _pid: string })._pid;
+  }
+
+  get place(): string | undefined {
+    return (this.socket as unknown as { _lastOffset?: string })._lastOffset;
+  }
+
+  set place(place: string | undefined) {
+    (this.socket as unknown as { _lastOffset: string | undefined })._lastOffset = place;
+  }
+
+  /** The first arguments of the events `n`. */
+  get numbers(): unknown[] {
+    return this.packets.filter(([event]) => event === "n").map(([, n]) => n);
+  }
+
+  /** Connects, to another node too: the same socket object, with a new engine. */
+  async connect(node: Pick<TestNode, "url">): Promise<void> {
+    const old = this.#socket as unknown as
+      | { _pid?: string; _lastOffset?: string; receiveBuffer: unknown[] }
+      | undefined;
+    const manager = new Manager(node.url, {
+      transports: this.#transports,
+      reconnection: false,
+      autoConnect: false,
+    });
+    const socket = manager.socket(this.#namespace);
+    if (old) {
+      const { _pid, _lastOffset, receiveBuffer } = old;
+      Object.assign(socket, { _pid, _lastOffset, receiveBuffer });
+    }
+    this.#socket = socket;
+    socket.onAny((...packet) => this.packets.push(packet));
+    const connected = new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve);
+      socket.once("connect_error", reject);
+    });
+    socket.connect();
+    await connected;
+  }
+
+  /** The connection ends without a word of Socket.IO's. */
+  cut(): void {
+    this.socket.io.engine.close();
+  }
+
+  /** The text of its session's record. */
+  async record(broker: Broker): Promise<string | undefined> {
+    const [lease] = await broker.leases.list(`holdfast:session:${this.pid}`);
+    return lease && new TextDecoder().decode(lease.value);
+  }
+}
