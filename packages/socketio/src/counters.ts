@@ -42,6 +42,8 @@ export interface HoldfastCounters {
   requests: number;
   /** Requests to other nodes, and answers to them, that failed. */
   requestsFailed: number;
+  /** Clients disconnected because they did not read. */
+  cutOff: number;
   /** Times that entries of a room were lost to this node. */
   resets: number;
   /** Sockets now that another node can go on with, those on their way in included. */
@@ -70,6 +72,7 @@ export function zeroHoldfastCounters(): HoldfastCounters {
     unreadable: 0,
     requests: 0,
     requestsFailed: 0,
+    cutOff: 0,
     resets: 0,
     sessions: 0,
     sessionsRecovered: 0,

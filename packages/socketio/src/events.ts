@@ -30,7 +30,7 @@ export type BindingEvent =
 export type HoldfastEvent =
   | HubEvent
   | MembershipEvent
-  | Extract<BindingEvent, { type: "cut-off" | "unreadable" | "delivery-failed" }>
+  | Extract<BindingEvent, { type: "cut-off" | "fan-out-ordinary" | "unreadable" | "delivery-failed" }>
   /** The broker did not accept what was emitted, or it is not known whether it did. `channel`: the first of its rooms. */
   | {
       readonly type: "emit-failed";

@@ -1,13 +1,14 @@
 import { Hub } from "@holdfast/hub";
+import type { Namespace } from "socket.io";
 import type { Adapter } from "socket.io-adapter";
 import { HoldfastAdapter } from "./cluster/adapter.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import type { Emitted } from "./cluster/emit-queue.ts";
 import { whenBound } from "./cluster/engine-adoption.ts";
-import { handOver } from "./cluster/hand-over.ts";
 import { Membership } from "./cluster/membership.ts";
 import type { StockNamespace } from "./cluster/stock.ts";
 import { type HoldfastCounters, zeroHoldfastCounters } from "./counters.ts";
+import { FanOut } from "./fan-out/fan-out.ts";
 import { type HoldfastOptions, readHoldfastOptions } from "./options.ts";
 import { Recovery } from "./recovery/recovery.ts";
 import { ownedSessionIds } from "./session-id.ts";
@@ -15,7 +16,9 @@ import { ownedSessionIds } from "./session-id.ts";
 /** A Socket.IO server's part in a cluster of them. */
 export interface Holdfast {
   /** For `new Server(http, { ...holdfast.options })`. */
-  readonly options: { readonly adapter: typeof Adapter };
+  readonly options: { readonly adapter: typeof Adapter; readonly wsEngine: FanOut["wsEngine"] };
+  /** Who writes to this server's clients: for `bindChannels`. */
+  readonly fanOut: FanOut;
   /** The channels of this node: for `bindChannels`, and to ask whether the node is ready. */
   readonly hub: Hub;
   readonly counters: Readonly<HoldfastCounters>;
@@ -48,17 +51,26 @@ export interface EmitTarget {
  * @throws BindingError `OPTION_INVALID`; HubError `HUB_OPTION_INVALID`
  */
 export function createHoldfast(options: HoldfastOptions): Holdfast {
-  const { broker, node, retention, sessionSaveMs, hub: hubOptions, onEvent } = readHoldfastOptions(options);
+  const settings = readHoldfastOptions(options);
+  const { broker, node, retention, sessionSaveMs, maxQueuedBytes, hub: hubOptions, onEvent } = settings;
   const hub = new Hub(broker, { ...hubOptions, node, onEvent });
   const membership = new Membership({ broker, node, onEvent });
   const counters = zeroHoldfastCounters();
   const recovery = new Recovery({ hub, retention, sessionSaveMs, counters, onEvent });
+  const fanOut = new FanOut({
+    maxQueuedBytes,
+    onSlow: ({ id }, queuedBytes) => {
+      counters.cutOff++;
+      onEvent({ type: "cut-off", code: "CLIENT_TOO_SLOW", socket: id, queuedBytes });
+    },
+    onMisfit: (reason) => onEvent({ type: "fan-out-ordinary", reason }),
+  });
   const cluster = new Cluster({
     hub,
     members: membership,
     retention,
     counters,
-    handOver,
+    handOver: (sockets, packets, how) => fanOut.write(sockets, packets, how),
     recovery,
     onServer: (server) =>
       whenBound(server, (engine) => {
@@ -71,6 +83,7 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
   const close = async () => {
     cluster.close();
     await recovery.close();
+    fanOut.close();
     await membership.close();
     await hub.close();
   };
@@ -78,9 +91,15 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
     constructor(namespace: StockNamespace) {
       super(namespace, cluster);
     }
+
+    override init(): void {
+      super.init();
+      fanOut.watch(this.nsp as unknown as Namespace);
+    }
   }
   return {
-    options: { adapter: ClusterAdapter as unknown as typeof Adapter },
+    options: { adapter: ClusterAdapter as unknown as typeof Adapter, wsEngine: fanOut.wsEngine },
+    fanOut,
     hub,
     counters,
     ready,

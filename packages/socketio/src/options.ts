@@ -58,6 +58,11 @@ export interface HoldfastOptions {
    * after each event of the client, too. At least 10; default 2,000.
    */
   readonly sessionSaveMs?: number;
+  /**
+   * Bytes that may wait to be read by one client, before it is disconnected; a single packet may be larger. At least
+   * 16 KiB; default 1 MiB.
+   */
+  readonly maxQueuedBytes?: number;
   /** The hub's options, but its node's name and where it tells events. */
   readonly hub?: Omit<HubOptions, "node" | "onEvent">;
   /** Told what a person should know; must not throw. */
@@ -69,6 +74,7 @@ export type HoldfastSettings = Required<HoldfastOptions>;
 const HOLDFAST_DEFAULTS: Omit<HoldfastSettings, "broker" | "node"> = {
   retention: { maxEntries: 10_000, maxAgeMs: 300_000 },
   sessionSaveMs: 2_000,
+  maxQueuedBytes: 1_048_576,
   hub: {},
   onEvent: () => {},
 };
@@ -86,6 +92,7 @@ export function readHoldfastOptions(options: HoldfastOptions): HoldfastSettings 
     throw new BindingError("OPTION_INVALID", "node must be a name");
   }
   atLeast("sessionSaveMs", settings.sessionSaveMs, 10);
+  atLeast("maxQueuedBytes", settings.maxQueuedBytes, 16_384);
   atLeast("retention.maxEntries", settings.retention.maxEntries, 1);
   atLeast("retention.maxAgeMs", settings.retention.maxAgeMs, 1);
   return settings;

@@ -1,5 +1,4 @@
 import type { Socket } from "socket.io";
-import type { StockSocket } from "./stock.ts";
 
 export interface HandOverOptions {
   /** Left out for a socket that can't take it now. */
@@ -14,9 +13,3 @@ export type HandOver = (
   encodedPackets: readonly (string | Uint8Array)[],
   options: HandOverOptions,
 ) => void;
-
-export const handOver: HandOver = (sockets, encodedPackets, options) => {
-  for (const socket of sockets) {
-    (socket as unknown as StockSocket).client.writeToEngine(encodedPackets, { ...options });
-  }
-};
