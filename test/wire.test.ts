@@ -16,6 +16,7 @@ const events: Record<keyof Client.ClientToServer | keyof Client.ServerToClient, 
   "holdfast:unsubscribe": true,
   "holdfast:welcome": true,
   "holdfast:entry": true,
+  "holdfast:volatile": true,
   "holdfast:reset": true,
   "holdfast:ended": true,
 };

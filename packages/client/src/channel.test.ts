@@ -236,3 +236,19 @@ describe("getState", () => {
     expect(seen).toEqual([1]);
   });
 });
+
+it("hands on what is of the moment while it is subscribed, and moves no cursor", () => {
+  const moments: unknown[] = [];
+  channel.on("volatile", (moment) => moments.push(moment));
+  channel.volatile("typing", 1);
+  void channel.subscribe();
+  channel.volatile("typing", 2);
+  link.answer(false, 4);
+  channel.volatile("typing", 3);
+  channel.volatile(5, 4);
+  expect(moments).toEqual([{ event: "typing", data: 3 }]);
+  expect(channel.cursor).toBe("1.e.4.t4");
+  channel.unsubscribe();
+  channel.volatile("typing", 6);
+  expect(moments).toHaveLength(1);
+});

@@ -39,6 +39,8 @@ export interface SubscribeOptions {
 
 export interface ChannelEvents {
   message: Message;
+  /** What is worthless a second later: handed to those who are there, with no place in the channel's order. */
+  volatile: { readonly event: string; readonly data: unknown };
   subscribed: Subscribed;
   /** All that was missed has been delivered. */
   recovered: { readonly count: number };
@@ -157,6 +159,11 @@ export class Channel {
       else this.#emitter.emit("message", { event, data, offset, cursor });
       this.#checkRecovered(offset);
     });
+  }
+
+  /** Something of the moment arrived. */
+  volatile(event: unknown, data: unknown): void {
+    if (this.#isLive && typeof event === "string") this.#emitter.emit("volatile", { event, data });
   }
 
   /** Entries were lost to the server, or the log began anew. */

@@ -134,6 +134,9 @@ export class HoldfastClient {
     socket.on("holdfast:entry", (channel, offset, tag, event, data) => {
       this.#channels.get(channel)?.entry(offset, tag, event, data);
     });
+    socket.on("holdfast:volatile", (channel, event, data) => {
+      this.#channels.get(channel)?.volatile(event, data);
+    });
     socket.on("holdfast:reset", (channel, reset) => this.#channels.get(channel)?.reset(reset));
     socket.on("holdfast:ended", (channel, error) => this.#channels.get(channel)?.ended(error));
   }

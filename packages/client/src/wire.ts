@@ -44,6 +44,7 @@ export interface Reset {
 export interface ServerToClient {
   "holdfast:welcome": (welcome: Welcome) => void;
   "holdfast:entry": (channel: string, offset: number, tag: string, event: string, data: unknown) => void;
+  "holdfast:volatile": (channel: string, event: string, data: unknown) => void;
   "holdfast:reset": (channel: string, reset: Reset) => void;
   "holdfast:ended": (channel: string, error: WireError) => void;
 }

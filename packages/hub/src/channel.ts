@@ -81,6 +81,8 @@ export class Channel implements Sequenced {
     await this.#subscription?.close();
   }
 
+  // Not from a member's cursor by `since`: the engine would read the same pages, for one of those who come together, and
+  // without waiting for a subscriber that reads slowly.
   async #follow(): Promise<void> {
     this.#subscription = await this.#context.broker.subscribe(this.name, (event) => this.#on(event));
   }

@@ -93,6 +93,25 @@ it.each(["polling", "websocket"])(
   },
 );
 
+it("sends what is volatile to whoever has caught up, and keeps none of it", async () => {
+  const node = await start();
+  const { socket, packets } = await client(node);
+  const notify = (text: string) => broker.notify("c", new TextEncoder().encode(text));
+  await notify('["typing",1]');
+  await subscribe(socket, { channel: "c" });
+  await notify("no message");
+  await notify('["typing",2]');
+  await publish(1);
+  await expect.poll(() => packets.length).toBe(3);
+  expect(packets.map((packet) => packet.slice(0, 3))).toEqual([
+    ["holdfast:welcome", { node: "node-é", protocol: 1 }],
+    ["holdfast:volatile", "c", "typing"],
+    ["holdfast:entry", "c", 1],
+  ]);
+  expect(packets[1]?.[3]).toBe(2);
+  expect(node.binding.counters.unreadable).toBe(1);
+});
+
 describe("answers with a code", () => {
   it.each<[string, unknown, string]>([
     ["nothing", undefined, "REQUEST_INVALID"],

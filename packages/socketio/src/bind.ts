@@ -3,9 +3,9 @@ import type { Hub, Outlet } from "@holdfast/hub";
 import type { Namespace, Server, Socket } from "socket.io";
 import { Connection, type ConnectionContext, groupOf } from "./connection.ts";
 import { type BindingCounters, zeroCounters } from "./counters.ts";
-import { entryArguments } from "./entry.ts";
+import { entryArguments, volatileArguments } from "./entry.ts";
 import { BindingError } from "./errors.ts";
-import { FanOut } from "./fan-out/fan-out.ts";
+import { FanOut, type WriteOptions } from "./fan-out/fan-out.ts";
 import { EVENT } from "./fan-out/internals.ts";
 import { broadcastLocally } from "./fan-out/local-broadcast.ts";
 import { type BindingOptions, readBindingOptions } from "./options.ts";
@@ -53,13 +53,14 @@ export function bindChannels(
       counters.unreadable++;
       settings.onEvent({ type: "unreadable", channel, offset: entry.offset, reason });
     });
-  const emitLocally = (room: string, event: string, ...args: unknown[]) => {
-    const packet = { type: EVENT, nsp: namespace.name, data: [event, ...args] };
-    broadcastLocally(fanOut, namespace, packet, { rooms: new Set([room]) });
+  const write = (room: string, data: readonly unknown[], options?: WriteOptions) => {
+    const packet = { type: EVENT, nsp: namespace.name, data };
+    broadcastLocally(fanOut, namespace, packet, { rooms: new Set([room]) }, options);
   };
-  const toGroup = (channel: string, event: string, ...args: unknown[]) => {
+  const emitLocally = (room: string, event: string, ...args: unknown[]) => write(room, [event, ...args]);
+  const toGroup = (channel: string, data: readonly unknown[], options?: WriteOptions) => {
     try {
-      emitLocally(groupOf(channel), event, ...args);
+      write(groupOf(channel), data, options);
     } catch (error) {
       settings.onEvent({ type: "delivery-failed", channel, error });
     }
@@ -68,15 +69,16 @@ export function bindChannels(
   const outlet: Outlet = {
     deliver(channel: string, entry: Entry) {
       counters.delivered += namespace.adapter.rooms.get(groupOf(channel))?.size ?? 0;
-      toGroup(channel, EVENTS.entry, ...toArguments(channel, entry));
+      toGroup(channel, [EVENTS.entry, ...toArguments(channel, entry)]);
     },
     reset(channel: string, head: Position, reason: Unrecoverable) {
-      toGroup(channel, EVENTS.reset, channel, {
-        epoch: head.epoch,
-        offset: head.offset,
-        tag: head.tag,
-        reason,
-      });
+      const place = { epoch: head.epoch, offset: head.offset, tag: head.tag, reason };
+      toGroup(channel, [EVENTS.reset, channel, place]);
+    },
+    volatile(channel: string, data: Uint8Array) {
+      const args = volatileArguments(channel, data);
+      if (args) toGroup(channel, [EVENTS.volatile, ...args], { volatile: true });
+      else counters.unreadable++;
     },
   };
   const members = hub.attach(outlet);

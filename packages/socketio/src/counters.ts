@@ -12,7 +12,7 @@ export interface BindingCounters {
   refused: number;
   /** Clients disconnected because they did not read. */
   cutOff: number;
-  /** Entries whose bytes were not a message. */
+  /** Entries, and volatile messages, whose bytes were not a message. */
   unreadable: number;
 }
 

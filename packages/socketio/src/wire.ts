@@ -7,6 +7,7 @@ export const EVENTS = {
   unsubscribe: "holdfast:unsubscribe",
   welcome: "holdfast:welcome",
   entry: "holdfast:entry",
+  volatile: "holdfast:volatile",
   reset: "holdfast:reset",
   ended: "holdfast:ended",
   /** Its only argument is where a client begins to resume from, which Socket.IO's clients keep: docs/recovery.md. */
