@@ -15,13 +15,14 @@ import { Script } from "./scripts.ts";
  * anything between (on one server those that follow one another in `seq`); `V DATA` for a volatile message; `R` when the epoch was made new.
  */
 const COMMON = `
+local call, format = redis.call, string.format
 local P = KEYS[1]
-local clock = redis.call('TIME')
+local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local TAG = 6
 
 local function announce(sharded, name, message)
-  redis.call(sharded and 'SPUBLISH' or 'PUBLISH', P .. 'c ' .. name, message)
+  call(sharded and 'SPUBLISH' or 'PUBLISH', P .. 'c ' .. name, message)
 end
 
 -- An epoch begins with when it was made, so that of two it is known which came later: a server that has the earlier one
@@ -35,7 +36,7 @@ local function newEpoch(random, after) return string.format('%08x', math.max(clo
 local function open(name, epoch, entries, age)
   local key = P .. 'm ' .. name
   local stream = P .. 's ' .. name
-  local packed = redis.call('GET', key)
+  local packed = call('GET', key)
   if packed then
     local e, hs, g, ts, fs, xs, kept, ss = string.match(packed, '^(%S+) (%d+) (%S+) (%d+) (%d+) (%d+) (%d+ %d+) ?(%d*)$')
     local m = {key = key, stream = stream, e = e, h = tonumber(hs), hs = hs, g = g == '-' and '' or g, t = tonumber(ts),
@@ -46,7 +47,7 @@ local function open(name, epoch, entries, age)
     end
     return m
   end
-  redis.call('DEL', stream)
+  call('DEL', stream)
   return {key = key, stream = stream, e = newEpoch(epoch, 0), h = 0, hs = '0', g = '', t = 0, ts = '0', f = 1, fs = '1', x = 0, kept = '0 0',
     n = entries, a = age, ss = '0', new = true}
 end
@@ -54,13 +55,13 @@ end
 local function save(m, forget)
   local packed = m.e .. ' ' .. m.hs .. ' ' .. (m.g == '' and '-' or m.g) .. ' ' .. m.ts .. ' ' .. m.fs .. ' '
   if now < m.x then
-    redis.call('SET', m.key, packed .. m.xs .. ' ' .. m.kept .. ' ' .. m.ss, 'KEEPTTL')
+    call('SET', m.key, packed .. m.xs .. ' ' .. m.kept .. ' ' .. m.ss, 'KEEPTTL')
     return
   end
   local slack = math.max(1000, math.floor(m.a / 4))
   local next = now + math.min(slack, math.floor(forget / 4))
-  redis.call('SET', m.key, packed .. next .. ' ' .. m.kept .. ' ' .. m.ss, 'PX', math.max(forget, m.a + slack * 2))
-  redis.call('PEXPIREAT', m.stream, m.t + m.a + slack * 2)
+  call('SET', m.key, packed .. next .. ' ' .. m.kept .. ' ' .. m.ss, 'PX', math.max(forget, m.a + slack * 2))
+  call('PEXPIREAT', m.stream, m.t + m.a + slack * 2)
 end
 
 local function timeOf(item) return tonumber(string.sub(item[2][1], TAG + 1)) end
@@ -71,7 +72,7 @@ local function firstVisible(m)
   local first = math.max(m.f, m.h - m.n + 1)
   if first > m.h then return m.h + 1 end
   local stream = m.stream
-  local item = redis.call('XRANGE', stream, first .. '-0', '+', 'COUNT', 1)[1]
+  local item = call('XRANGE', stream, first .. '-0', '+', 'COUNT', 1)[1]
   if not item then return m.h + 1 end
   first = offsetOf(item)
   local over = now - m.a
@@ -80,14 +81,14 @@ local function firstVisible(m)
   local low, high = first, m.h
   while high - low > 1 do
     local middle = math.floor((low + high) / 2)
-    item = redis.call('XRANGE', stream, middle .. '-0', '+', 'COUNT', 1)[1]
+    item = call('XRANGE', stream, middle .. '-0', '+', 'COUNT', 1)[1]
     if not item or timeOf(item) > over then high = middle else low = middle end
   end
   return high
 end
 
 local function tagAt(m, offset)
-  local item = redis.call('XRANGE', m.stream, offset .. '-0', offset .. '-18446744073709551615')[1]
+  local item = call('XRANGE', m.stream, offset .. '-0', offset .. '-18446744073709551615')[1]
   return item and string.sub(item[2][1], 1, TAG)
 end
 `;
@@ -98,36 +99,48 @@ export const EPOCH_CHARACTERS = 6;
 export const TAG_CHARACTERS = 6;
 
 /**
- * ARGV: sharded (1, 0), random text for the epoch of channels that are new, tags one after the other, default entries and age (ms), how
- * long keys are kept and unused channels are remembered (ms); then for each publication channel, data, idempotency key,
- * own retention (`ENTRIES AGE`), the latter two empty where there is none.
+ * ARGV: sharded (1, 0), random text for the epoch of channels that are new, the tag of all these entries, default entries and
+ * age (ms), how long keys are kept and unused channels are remembered (ms), how many arguments a publication has; then for
+ * each publication channel (empty: that of the one before) and data, and if there are four, idempotency key and own retention
+ * (`ENTRIES AGE`), empty where there is none.
  *
- * Answers the seq before the first, and a line for each publication: `OFFSET EPOCH`, or for a duplicate `OFFSET EPOCH TAG SEQ`.
+ * Answers the seq before the first, how many channels have new entries; for each of them, in the order in which they came,
+ * its epoch and the offset of the first one; then number and record of each publication whose key was there.
  *
  * Metadata are written after all entries and before anything is announced: what can still fail there is the announcing.
  */
 export const PUBLISH = new Script(`${COMMON}
-local sharded, epoch, tags = ARGV[1] == '1', ARGV[2], ARGV[3]
+local sharded, epoch, tag = ARGV[1] == '1', ARGV[2], ARGV[3]
 local entries, age, keep, forget = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
-local count = (#ARGV - 7) / 4
-local seq = redis.call('INCRBY', P, count) - count
-local metas, out, lengths = {}, {}, {}
+local width = tonumber(ARGV[8])
+local count = (#ARGV - 8) / width
+local seq = call('INCRBY', P, count) - count
+local name, metas, fresh, out, repeated, lengths = '', {}, {}, {seq, 0}, {}, {}
 -- Whose entries are announced, and their text, which is one message for each: entries go out in the order of their seq,
 -- save on a cluster, whose nodes are told of no order, so that one message for each channel is enough.
 local told, texts, last = {}, {}, 0
 local nows = now .. ''
+local field = tag .. nows
 for i = 1, count do
-  local at = 4 + i * 4
-  local name, data, key, own = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local at = 9 + (i - 1) * width
+  local data, key, own = ARGV[at + 1], '', ''
+  if ARGV[at] ~= '' then name = ARGV[at] end
+  if width == 4 then key, own = ARGV[at + 2], ARGV[at + 3] end
   local idem = key ~= '' and P .. 'i ' .. name .. ' ' .. key
-  local earlier = idem and redis.call('GET', idem)
+  local earlier = idem and call('GET', idem)
   if earlier then
-    out[i] = earlier
+    repeated[#repeated + 1] = i
+    repeated[#repeated + 1] = earlier
   else
     local m = metas[name]
     if not m then
       m = open(name, epoch, entries, age)
+      if now >= m.t then m.t, m.ts, m.field = now, nows, field else m.field = tag .. m.ts end
+      m.g = tag
       metas[name] = m
+      fresh[#fresh + 1] = m
+      out[#out + 1] = m.e
+      out[#out + 1] = m.h + 1
     end
     if own ~= '' and own ~= m.kept then
       local n, a = string.match(own, '(%d+) (%d+)')
@@ -138,43 +151,44 @@ for i = 1, count do
         m.fs, m.n, m.a, m.kept, m.x = m.f .. '', n, a, own, 0
       end
     end
-    if now > m.t then m.t, m.ts = now, nows end
-    m.h = m.h + 1
-    local h, hs = m.h, m.h .. ''
-    local tag, seqs = string.sub(tags, i * TAG - TAG + 1, i * TAG), (seq + i) .. ''
-    m.g, m.hs, m.ss = tag, hs, seqs
+    local h = m.h + 1
+    local id = format('%d-%d', h, seq + i)
+    m.h, m.id = h, id
     local trims = h > m.n and m.n < 32
     if h % 32 == 0 or trims then
       local first = firstVisible(m)
       trims = first > 1 and math.min(first, h)
     end
     if trims then
-      redis.call('XADD', m.stream, 'MINID', '~', trims .. '-0', hs .. '-' .. seqs, tag .. m.ts, data)
+      call('XADD', m.stream, 'MINID', '~', trims .. '-0', id, m.field, data)
     else
-      redis.call('XADD', m.stream, hs .. '-' .. seqs, tag .. m.ts, data)
+      call('XADD', m.stream, id, m.field, data)
     end
-    local place = hs .. ' ' .. m.e
-    if idem then redis.call('SET', idem, place .. ' ' .. tag .. ' ' .. seqs, 'PX', keep) end
-    out[i] = place
+    if idem then call('SET', idem, format('%d %s %s %d', h, m.e, tag, seq + i), 'PX', keep) end
     local length = lengths[#data]
     if not length then
-      length = #data .. ' '
+      length = ' ' .. #data .. ' '
       lengths[#data] = length
     end
     local news = m.news
     if not news or (not sharded and told[last] ~= name) then
-      news = {}
+      news = {'E ', m.field, ' ', m.e, ' '}
       m.news = news
       last = last + 1
       told[last], texts[last] = name, news
     end
-    news[#news + 1] = 'E ' .. hs .. ' ' .. seqs .. ' ' .. tag .. ' ' .. m.ts .. ' ' .. m.e .. ' ' .. length
-    news[#news + 1] = data
+    local size = #news
+    news[size + 1], news[size + 2], news[size + 3] = id, length, data
   end
 end
-for _, m in pairs(metas) do save(m, forget) end
+for _, m in ipairs(fresh) do
+  m.hs, m.ss = string.match(m.id, '^(%d+)-(%d+)$')
+  save(m, forget)
+end
 for i = 1, last do announce(sharded, told[i], table.concat(texts[i])) end
-return {seq, table.concat(out, '\\n')}
+out[2] = #fresh
+for _, item in ipairs(repeated) do out[#out + 1] = item end
+return out
 `);
 
 /**
@@ -234,8 +248,8 @@ local first = firstVisible(m)
 local function headSeq(m)
   if m.ss ~= '' then return m.ss end
   if m.h == 0 then return '0' end
-  local item = redis.call('XRANGE', m.stream, m.h .. '-0', '+', 'COUNT', 1)[1]
-  return item and string.match(item[1], '%d+$') or redis.call('GET', P) or '0'
+  local item = call('XRANGE', m.stream, m.h .. '-0', '+', 'COUNT', 1)[1]
+  return item and string.match(item[1], '%d+$') or call('GET', P) or '0'
 end
 
 local function refusal()
@@ -272,9 +286,9 @@ while low <= high and taken < limit and bytes < most do
   local items
   step = math.min(step, limit - taken)
   if backwards then
-    items = redis.call('XREVRANGE', stream, high .. '-18446744073709551615', low .. '-0', 'COUNT', step)
+    items = call('XREVRANGE', stream, high .. '-18446744073709551615', low .. '-0', 'COUNT', step)
   else
-    items = redis.call('XRANGE', stream, low .. '-0', high .. '-18446744073709551615', 'COUNT', step)
+    items = call('XRANGE', stream, low .. '-0', high .. '-18446744073709551615', 'COUNT', step)
   end
   if #items == 0 then break end
   for _, item in ipairs(items) do

@@ -1,4 +1,10 @@
-import { BrokerError, type Publication, type Published, type PublishOptions } from "@holdfast/broker";
+import {
+  BrokerError,
+  type Publication,
+  type Published,
+  type PublishOptions,
+  type Retention,
+} from "@holdfast/broker";
 import { randomText } from "@holdfast/broker/engine";
 import { LostAnswer } from "./command-link.ts";
 import type { Argument, Reply } from "./connection.ts";
@@ -22,11 +28,16 @@ const MOST_BYTES = 256 * 1024;
 /** What a publication needs beside its data, about. */
 const OVERHEAD = 256;
 
-interface Waiting {
+/** A publication whose data nobody else can change. */
+interface Outgoing {
   readonly channel: string;
-  readonly args: readonly Argument[];
-  readonly bytes: number;
+  readonly data: Buffer;
   readonly idempotencyKey: string | undefined;
+  readonly retention: Retention | undefined;
+}
+
+interface Waiting extends Outgoing {
+  readonly bytes: number;
   readonly deadline: number;
   readonly resolve: (published: Published) => void;
   readonly reject: (error: BrokerError) => void;
@@ -62,10 +73,8 @@ export class Publisher {
       return Promise.reject(new BrokerError("BROKER_UNAVAILABLE", "Too many bytes wait for the server."));
     return new Promise((resolve, reject) => {
       this.#add({
-        channel,
-        args: argumentsOf(channel, data, options),
+        ...copied({ channel, data, ...options }),
         bytes,
-        idempotencyKey: options.idempotencyKey,
         deadline: performance.now() + this.#settings.requestMs,
         resolve,
         reject,
@@ -78,11 +87,10 @@ export class Publisher {
     const bytes = publications.reduce((sum, { data }) => sum + data.length + OVERHEAD, 0);
     if (this.#pendingBytes + bytes > this.#settings.maxPendingBytes)
       throw new BrokerError("BROKER_UNAVAILABLE", "Too many bytes wait for the server.");
-    const args = publications.flatMap(({ channel, data, ...options }) => argumentsOf(channel, data, options));
     const repeatable = publications.every(isKeyed);
     const deadline = performance.now() + this.#settings.requestMs;
     try {
-      return await this.#call(args, bytes, publications, repeatable, deadline);
+      return await this.#call(publications.map(copied), bytes, repeatable, deadline);
     } catch (error) {
       throw brokerError(error);
     }
@@ -106,11 +114,10 @@ export class Publisher {
   }
 
   async #send(batch: readonly Waiting[], bytes: number): Promise<void> {
-    const args = batch.flatMap((one) => one.args);
     const repeatable = batch.every(isKeyed);
     const deadline = Math.max(...batch.map((one) => one.deadline));
     try {
-      const published = await this.#call(args, bytes, batch, repeatable, deadline);
+      const published = await this.#call(batch, bytes, repeatable, deadline);
       for (const [n, one] of batch.entries()) one.resolve(published[n] as Published);
     } catch (error) {
       for (const one of batch)
@@ -120,56 +127,81 @@ export class Publisher {
   }
 
   async #call(
-    args: readonly Argument[],
+    publications: readonly Outgoing[],
     bytes: number,
-    publications: readonly Keyed[],
     repeatable: boolean,
     deadline: number,
   ): Promise<Published[]> {
-    const count = publications.length;
     const channels = new Set(this.#router.sharded ? publications.map(({ channel }) => channel) : []);
     const keys = this.#partitions.keysOf(this.#partition, channels, publications.filter(isKeyed));
     const { maxEntries, maxAgeMs, idempotencyMs, forgetChannelAfterMs } = this.#settings;
-    const tags = randomText(count * TAG_CHARACTERS);
-    const epoch = randomText(EPOCH_CHARACTERS);
-    const head = [this.#router.sharded ? 1 : 0, epoch, tags, maxEntries, maxAgeMs, idempotencyMs];
-    const call = PUBLISH.call(keys, [...head, forgetChannelAfterMs, ...args]);
+    const tag = randomText(TAG_CHARACTERS);
+    const head = [this.#router.sharded ? 1 : 0, randomText(EPOCH_CHARACTERS), tag, maxEntries, maxAgeMs];
+    const call = PUBLISH.call(keys, [
+      ...head,
+      idempotencyMs,
+      forgetChannelAfterMs,
+      ...argumentsOf(publications),
+    ]);
     this.#pendingBytes += bytes;
     try {
       const reply = await this.#router.run(this.#partition, { ...call, repeatable, deadline });
-      return readPublished(reply, tags, count);
+      return readPublished(reply, tag, publications);
     } finally {
       this.#pendingBytes -= bytes;
     }
   }
 }
 
-interface Keyed {
-  readonly channel: string;
-  readonly idempotencyKey?: string | undefined;
+function copied({ channel, data, idempotencyKey, retention }: Publication): Outgoing {
+  return { channel, data: Buffer.from(data), idempotencyKey, retention };
 }
 
-function isKeyed<T extends Keyed>(publication: T): publication is T & { readonly idempotencyKey: string } {
+function isKeyed<T extends { readonly idempotencyKey?: string | undefined }>(
+  publication: T,
+): publication is T & { readonly idempotencyKey: string } {
   return publication.idempotencyKey !== undefined;
 }
 
-function argumentsOf(channel: string, data: Uint8Array, options: PublishOptions): Argument[] {
-  const { idempotencyKey = "", retention } = options;
-  const own = retention ? `${retention.maxEntries} ${retention.maxAgeMs}` : "";
-  return [channel, Buffer.from(data), idempotencyKey, own];
+/** What the script takes for these: most have neither key nor retention, and many are for the channel of the one before. */
+function argumentsOf(publications: readonly Outgoing[]): Argument[] {
+  const arePlain = publications.every(({ idempotencyKey, retention }) => !idempotencyKey && !retention);
+  const args: Argument[] = [arePlain ? 2 : 4];
+  let before: string | undefined;
+  for (const { channel, data, idempotencyKey = "", retention } of publications) {
+    args.push(channel === before ? "" : channel, data);
+    before = channel;
+    if (!arePlain)
+      args.push(idempotencyKey, retention ? `${retention.maxEntries} ${retention.maxAgeMs}` : "");
+  }
+  return args;
 }
 
-function readPublished(reply: Reply, tags: string, count: number): Published[] {
-  const [seq, lines] = Array.isArray(reply) ? (reply as readonly Reply[]) : [];
-  const places = String(lines).split("\n");
-  if (places.length !== count)
-    throw new BrokerError("BROKER_UNAVAILABLE", "The script gave another answer than it should.");
-  return places.map((place, n) => {
-    const [offset, epoch = "", tag, own] = place.split(" ");
-    const fresh = tags.slice(n * TAG_CHARACTERS, (n + 1) * TAG_CHARACTERS);
-    const position = { epoch, offset: Number(offset), tag: tag ?? fresh };
-    return tag === undefined
-      ? { position, seq: Number(seq) + n + 1, duplicate: false }
-      : { position, seq: Number(own), duplicate: true };
+function readPublished(reply: Reply, tag: string, publications: readonly Outgoing[]): Published[] {
+  const [seq, channels, ...rest] = Array.isArray(reply) ? (reply as readonly Reply[]) : [];
+  const fresh = rest.slice(0, 2 * Number(channels));
+  const records = new Map<number, string>();
+  for (let at = fresh.length; at + 1 < rest.length; at += 2)
+    records.set(Number(rest[at]), String(rest[at + 1]));
+  const heads = new Map<string, { readonly epoch: string; next: number }>();
+  return publications.map(({ channel }, n) => {
+    const record = records.get(n + 1);
+    if (record !== undefined) return readRecord(record);
+    let head = heads.get(channel);
+    if (!head) {
+      const at = 2 * heads.size;
+      head = { epoch: String(fresh[at]), next: Number(fresh[at + 1]) };
+      heads.set(channel, head);
+    }
+    const position = { epoch: head.epoch, offset: head.next++, tag };
+    if (!Number.isSafeInteger(position.offset))
+      throw new BrokerError("BROKER_UNAVAILABLE", "The script gave another answer than it should.");
+    return { position, seq: Number(seq) + n + 1, duplicate: false };
   });
+}
+
+/** What is kept of an idempotency key. */
+function readRecord(record: string): Published {
+  const [offset, epoch = "", tag = "", seq] = record.split(" ");
+  return { position: { epoch, offset: Number(offset), tag }, seq: Number(seq), duplicate: true };
 }

@@ -29,10 +29,10 @@ import {
   Status,
   Turns,
 } from "@holdfast/broker/engine";
-import { readAnnouncements, volatileMessage } from "./announcement.ts";
+import { readAnnouncements, readEntry, volatileMessage } from "./announcement.ts";
 import type { Argument, Reply } from "./connection.ts";
 import { FollowedChannel } from "./followed-channel.ts";
-import { EPOCH_CHARACTERS, HEADS, PAGE, TAG_CHARACTERS } from "./log-scripts.ts";
+import { EPOCH_CHARACTERS, HEADS, PAGE } from "./log-scripts.ts";
 import type { RedisSettings } from "./options.ts";
 import { Partitions } from "./partitions.ts";
 import { Publisher } from "./publisher.ts";
@@ -380,15 +380,8 @@ function readPage(reply: Reply): History {
     return { type: "unrecoverable", reason: String(reason) as Unrecoverable, head, seq };
   const entries: Entry[] = [];
   for (let at = 0; at + 2 < rest.length; at += 3) {
-    const [id, field, data] = [String(rest[at]), String(rest[at + 1]), rest[at + 2]];
-    const dash = id.indexOf("-");
-    entries.push({
-      offset: Number(id.slice(0, dash)),
-      seq: Number(id.slice(dash + 1)),
-      tag: field.slice(0, TAG_CHARACTERS),
-      time: Number(field.slice(TAG_CHARACTERS)),
-      data: new Uint8Array(data as Buffer),
-    });
+    const [id, field, data] = rest.slice(at, at + 3);
+    entries.push(readEntry(String(id), String(field), data as Buffer));
   }
   return { type: "page", entries, head, seq };
 }
