@@ -2,14 +2,14 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, vi } from "vitest";
 import type { Broker, ChannelEvent } from "../port.ts";
 import { seededRandom, testSeed } from "../testing.ts";
-import { text, WAIT } from "./world.ts";
+import { contents, text, WAIT } from "./world.ts";
 
 const CHANNELS = 12;
 const ROUNDS = 40;
 
 /**
- * Publishes to many channels through one node, and holds what the other is told of all of them together against what
- * `behind`, `abreast` and the ability `oneSequence` promise.
+ * Publishes to many channels through one node, and holds what the other is told of all of them together, some of which it
+ * subscribes to only later, against what `behind`, `abreast` and the ability `oneSequence` promise.
  *
  * @param cut breaks the reader's connections, as a network does; they can be made again at once
  */
@@ -22,13 +22,18 @@ export async function orderCheck(
   const { below, pick } = seededRandom(testSeed());
   const names = Array.from({ length: CHANNELS }, (_, n) => `${channel}.${n}`);
   const told: { readonly name: string; readonly event: ChannelEvent }[] = [];
-  await Promise.all(names.map((name) => reader.subscribe(name, (event) => told.push({ name, event }))));
+  const subscribe = (name: string) => reader.subscribe(name, (event) => told.push({ name, event }));
+  const later = names.slice(CHANNELS / 2);
+  await Promise.all(names.slice(0, CHANNELS / 2).map(subscribe));
 
+  const subscribing: Promise<unknown>[] = [];
   const published: Promise<unknown>[] = [];
   let sent = 0;
   const message = () => ({ channel: pick(names), data: text(`${++sent}`) });
   for (let round = 0; round < ROUNDS; round++) {
     if (round % 8 === 4) cut?.();
+    const next = round % 5 === 2 ? later.pop() : undefined;
+    if (next !== undefined) subscribing.push(subscribe(next));
     for (let burst = below(12); burst > 0; burst--) {
       if (below(3) === 0) published.push(writer.publishAll(Array.from({ length: 1 + below(9) }, message)));
       else {
@@ -39,11 +44,11 @@ export async function orderCheck(
     if (below(3) === 0) await Promise.all(published);
     else await pause(below(5));
   }
-  await Promise.all(published);
-  const late = names.map((name) => ({ channel: name, data: text("last") }));
-  await writer.publishAll(late);
-  const entries = () => told.filter(({ event }) => event.type === "entry").length;
-  await vi.waitFor(() => expect(entries()).toBe(sent + late.length), WAIT);
+  await Promise.all([...published, ...subscribing]);
+  await writer.publishAll(names.map((name) => ({ channel: name, data: text("last") })));
+  const ends = () =>
+    told.filter(({ event }) => event.type === "entry" && contents([event.entry])[0] === "last").length;
+  await vi.waitFor(() => expect(ends()).toBe(CHANNELS - later.length), WAIT);
   const open = () => told.reduce((sum, { event }) => sum + (STEPS[event.type] ?? 0), 0);
   await vi.waitFor(() => expect(open()).toBe(0), WAIT);
 
@@ -53,7 +58,8 @@ export async function orderCheck(
   for (const { name, event } of told) {
     const place = places.get(name) ?? { offset: 0, behind: false };
     places.set(name, place);
-    if (event.type === "reset") faults.push(`${name} was reset: ${event.reason}`);
+    if (event.type === "subscribed") place.offset = event.position.offset;
+    else if (event.type === "reset") faults.push(`${name} was reset: ${event.reason}`);
     else if (event.type === "behind" || event.type === "abreast") {
       const behind = event.type === "behind";
       if (place.behind === behind) faults.push(`${name} was told ${event.type} twice`);
