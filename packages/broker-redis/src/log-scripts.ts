@@ -7,7 +7,7 @@ import { Script } from "./scripts.ts";
  * | key | type | what |
  * |---|---|---|
  * | `P` | string | the last `seq` of the partition |
- * | `Pm CHANNEL` | string | `EPOCH HEAD TAG TIME FIRST NEXT ENTRIES AGE SEQ`: the head with its tag (`-`: none) and time, the first offset that may be seen, when to put off expiry next, the channel's own retention (0 0: none), the head's `seq` (left out by earlier versions) |
+ * | `Pm CHANNEL` | string | MessagePack of epoch, head, tag, time, first, next, entries, age, seq: the head with its tag (empty: none) and time, the first offset that may be seen, when to put off expiry next, the channel's own retention (0 0: none), the head's `seq` (left out by earlier versions) |
  * | `Ps CHANNEL` | stream | the entries: id `OFFSET-SEQ`, one field, whose name is the tag and the time, whose value is the data |
  * | `Pi CHANNEL KEY` | string | `OFFSET EPOCH TAG SEQ` of the entry with this idempotency key |
  *
@@ -30,37 +30,44 @@ end
 local function madeAt(epoch) return tonumber(string.sub(epoch, 1, 8), 16) or 0 end
 local function newEpoch(random, after) return string.format('%08x', math.max(clock[1], after + 1)) .. random end
 
--- A channel's state; one that is not there yet is made, and left to 'save'. Making text of a number is dear in Lua, so
--- what is text already is kept: hs of h, ts of t, fs of f, xs of x, kept of n and a, ss of the head's seq (empty where it
--- was not kept).
-local function open(name, epoch, entries, age)
-  local key = P .. 'm ' .. name
-  local stream = P .. 's ' .. name
-  local packed = call('GET', key)
-  if packed then
-    local e, hs, g, ts, fs, xs, kept, ss = string.match(packed, '^(%S+) (%d+) (%S+) (%d+) (%d+) (%d+) (%d+ %d+) ?(%d*)$')
-    local m = {key = key, stream = stream, e = e, h = tonumber(hs), hs = hs, g = g == '-' and '' or g, t = tonumber(ts),
-      ts = ts, f = tonumber(fs), fs = fs, x = tonumber(xs), xs = xs, kept = kept, n = entries, a = age, ss = ss}
-    if kept ~= '0 0' then
-      local n, a = string.match(kept, '(%d+) (%d+)')
-      m.n, m.a = tonumber(n), tonumber(a)
-    end
-    return m
+-- The states of these channels, as they are kept; false for one that is not there.
+local function packedOf(names)
+  local keys = {}
+  for i, name in ipairs(names) do keys[i] = P .. 'm ' .. name end
+  return call('MGET', unpack(keys))
+end
+
+-- A channel's state; one that is not there yet is made, and left to 'save'. Without s the seq of its newest entry was not kept.
+local function open(name, epoch, entries, age, packed)
+  local key, stream = P .. 'm ' .. name, P .. 's ' .. name
+  if not packed then
+    call('DEL', stream)
+    return {key = key, stream = stream, e = newEpoch(epoch, 0), h = 0, g = '', t = 0, f = 1, x = 0, kn = 0, ka = 0, s = 0,
+      n = entries, a = age, new = true}
   end
-  call('DEL', stream)
-  return {key = key, stream = stream, e = newEpoch(epoch, 0), h = 0, hs = '0', g = '', t = 0, ts = '0', f = 1, fs = '1', x = 0, kept = '0 0',
-    n = entries, a = age, ss = '0', new = true}
+  local e, h, g, t, f, x, kn, ka, s
+  if string.byte(packed) >= 128 then
+    e, h, g, t, f, x, kn, ka, s = cmsgpack.unpack(packed)
+    if s < 0 then s = nil end
+  else
+    e, h, g, t, f, x, kn, ka, s = string.match(packed, '^(%S+) (%d+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) ?(%d*)$')
+    if g == '-' then g = '' end
+    h, t, f, x, kn, ka, s = tonumber(h), tonumber(t), tonumber(f), tonumber(x), tonumber(kn), tonumber(ka), tonumber(s)
+  end
+  return {key = key, stream = stream, e = e, h = h, g = g, t = t, f = f, x = x, kn = kn, ka = ka, s = s,
+    n = kn > 0 and kn or entries, a = kn > 0 and ka or age}
 end
 
 local function save(m, forget)
-  local packed = m.e .. ' ' .. m.hs .. ' ' .. (m.g == '' and '-' or m.g) .. ' ' .. m.ts .. ' ' .. m.fs .. ' '
+  local pack = cmsgpack.pack
   if now < m.x then
-    call('SET', m.key, packed .. m.xs .. ' ' .. m.kept .. ' ' .. m.ss, 'KEEPTTL')
+    call('SET', m.key, pack(m.e, m.h, m.g, m.t, m.f, m.x, m.kn, m.ka, m.s or -1), 'KEEPTTL')
     return
   end
   local slack = math.max(1000, math.floor(m.a / 4))
-  local next = now + math.min(slack, math.floor(forget / 4))
-  call('SET', m.key, packed .. next .. ' ' .. m.kept .. ' ' .. m.ss, 'PX', math.max(forget, m.a + slack * 2))
+  m.x = now + math.min(slack, math.floor(forget / 4))
+  local packed = pack(m.e, m.h, m.g, m.t, m.f, m.x, m.kn, m.ka, m.s or -1)
+  call('SET', m.key, packed, 'PX', math.max(forget, m.a + slack * 2))
   call('PEXPIREAT', m.stream, m.t + m.a + slack * 2)
 end
 
@@ -115,12 +122,20 @@ local entries, age, keep, forget = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local width = tonumber(ARGV[8])
 local count = (#ARGV - 8) / width
 local seq = call('INCRBY', P, count) - count
+local names, numbers = {}, {}
+for at = 9, #ARGV, width do
+  local name = ARGV[at]
+  if name ~= '' and not numbers[name] then
+    names[#names + 1] = name
+    numbers[name] = #names
+  end
+end
+local packed = packedOf(names)
 local name, metas, fresh, out, repeated, lengths = '', {}, {}, {seq, 0}, {}, {}
 -- Whose entries are announced, and their text, which is one message for each: entries go out in the order of their seq,
 -- save on a cluster, whose nodes are told of no order, so that one message for each channel is enough.
 local told, texts, last = {}, {}, 0
-local nows = now .. ''
-local field = tag .. nows
+local field = tag .. now
 for i = 1, count do
   local at = 9 + (i - 1) * width
   local data, key, own = ARGV[at + 1], '', ''
@@ -134,26 +149,27 @@ for i = 1, count do
   else
     local m = metas[name]
     if not m then
-      m = open(name, epoch, entries, age)
-      if now >= m.t then m.t, m.ts, m.field = now, nows, field else m.field = tag .. m.ts end
+      m = open(name, epoch, entries, age, packed[numbers[name]])
+      if now >= m.t then m.t, m.field = now, field else m.field = tag .. m.t end
       m.g = tag
       metas[name] = m
       fresh[#fresh + 1] = m
       out[#out + 1] = m.e
       out[#out + 1] = m.h + 1
     end
-    if own ~= '' and own ~= m.kept then
+    if own ~= '' and own ~= m.own then
+      m.own = own
       local n, a = string.match(own, '(%d+) (%d+)')
       n, a = tonumber(n), tonumber(a)
       if n ~= m.n or a ~= m.a then
         -- What the old retention has dropped stays dropped under the new one.
         m.f = firstVisible(m)
-        m.fs, m.n, m.a, m.kept, m.x = m.f .. '', n, a, own, 0
+        m.n, m.a, m.kn, m.ka, m.x = n, a, n, a, 0
       end
     end
     local h = m.h + 1
     local id = format('%d-%d', h, seq + i)
-    m.h, m.id = h, id
+    m.h, m.s = h, seq + i
     local trims = h > m.n and m.n < 32
     if h % 32 == 0 or trims then
       local first = firstVisible(m)
@@ -181,10 +197,7 @@ for i = 1, count do
     news[size + 1], news[size + 2], news[size + 3] = id, length, data
   end
 end
-for _, m in ipairs(fresh) do
-  m.hs, m.ss = string.match(m.id, '^(%d+)-(%d+)$')
-  save(m, forget)
-end
+for _, m in ipairs(fresh) do save(m, forget) end
 for i = 1, last do announce(sharded, told[i], table.concat(texts[i])) end
 out[2] = #fresh
 for _, item in ipairs(repeated) do out[#out + 1] = item end
@@ -203,10 +216,12 @@ return out
  */
 export const HEADS = new Script(`${COMMON}
 local sharded, epoch, age, forget = ARGV[1] == '1', ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local out = {}
+local out, names = {}, {}
+for at = 5, #ARGV, 4 do names[#names + 1] = ARGV[at] end
+local packed = packedOf(names)
 for at = 5, #ARGV, 4 do
   local name, seen, offset, tag = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
-  local m = open(name, epoch, 1, age)
+  local m = open(name, epoch, 1, age, packed[(at - 1) / 4])
   local another = false
   if seen == m.e and not m.new then
     if offset >= m.h then
@@ -240,14 +255,14 @@ export const PAGE = new Script(`${COMMON}
 local name, backwards = ARGV[5], ARGV[6] == 'b'
 local at, offset, tag = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 local limit, most = tonumber(ARGV[10]), tonumber(ARGV[11])
-local m = open(name, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
+local m = open(name, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), packedOf({name})[1])
 if m.new then save(m, tonumber(ARGV[4])) end
 local first = firstVisible(m)
 
 -- Where it was not kept, the newest entry tells; when that is gone, no entry of the partition has a greater one than its last.
 local function headSeq(m)
-  if m.ss ~= '' then return m.ss end
-  if m.h == 0 then return '0' end
+  if m.s then return m.s end
+  if m.h == 0 then return 0 end
   local item = call('XRANGE', m.stream, m.h .. '-0', '+', 'COUNT', 1)[1]
   return item and string.match(item[1], '%d+$') or call('GET', P) or '0'
 end
