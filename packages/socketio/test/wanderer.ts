@@ -6,9 +6,13 @@ import type { TestNode } from "./cluster.ts";
 export class Wanderer {
   /** Every event that came, without what the binding put behind its arguments. */
   readonly packets: unknown[][] = [];
+  /** Those that came on a connection that it had left behind. */
+  readonly strays: unknown[][] = [];
   readonly #namespace: string;
   readonly #transports: string[];
+  readonly #managers: Manager[] = [];
   #socket: ClientSocket | undefined;
+  #pretence: { _pid: string; _lastOffset: string | undefined } | undefined;
 
   constructor({ namespace = "/", transport = "websocket" }: { namespace?: string; transport?: string } = {}) {
     this.#namespace = namespace;
@@ -45,11 +49,18 @@ export class Wanderer {
     return this.packets.filter(([event]) => event === "n").map(([, n]) => n);
   }
 
+  /** What it will say of itself when it connects for the first time. */
+  pretend(pid: string, place: string | undefined): void {
+    this.#pretence = { _pid: pid, _lastOffset: place };
+  }
+
   /** Connects, to another node too: the same socket object, with a new engine. */
   async connect(node: Pick<TestNode, "url">): Promise<void> {
     const old = this.#socket as unknown as
       | { _pid?: string; _lastOffset?: string; receiveBuffer: unknown[] }
       | undefined;
+    const left = this.#socket;
+    left?.offAny().onAny((...packet) => this.strays.push(packet));
     const manager = new Manager(node.url, {
       transports: this.#transports,
       reconnection: false,
@@ -60,7 +71,9 @@ export class Wanderer {
       const { _pid, _lastOffset, receiveBuffer } = old;
       Object.assign(socket, { _pid, _lastOffset, receiveBuffer });
     }
+    Object.assign(socket, this.#pretence);
     this.#socket = socket;
+    this.#managers.push(manager);
     socket.onAny((...packet) => this.packets.push(packet));
     const connected = new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve);
@@ -73,6 +86,11 @@ export class Wanderer {
   /** The connection ends without a word of Socket.IO's. */
   cut(): void {
     this.socket.io.engine.close();
+  }
+
+  /** Ends all that is left of its connections. */
+  close(): void {
+    for (const manager of this.#managers) manager.engine?.close();
   }
 
   /** The text of its session's record. */

@@ -73,8 +73,9 @@ export class Delivery {
     this.#cluster.handOver(sockets, this.#encode(packet, data, { place }), packet);
   }
 
-  /** Copies of these messages are not handed to the socket. */
+  /** Copies of these messages alone are not handed to the socket. */
   hadCopies(socket: Socket, messages: Iterable<string>): void {
+    this.#served.forget(socket.id);
     for (const message of messages) this.#served.withoutServed(message, [socket]);
   }
 
@@ -124,15 +125,15 @@ export class Delivery {
     if (sockets.length === 0) return;
     const data = place === undefined ? packet.data : [...packet.data, place];
     const packets = this.#encode(packet, data, { id, place });
-    const now =
-      this.#adapter.sessions?.writable(sockets, entryBytes(packets), (socket) =>
-        this.#write([socket], packet.data, packets, packet),
-      ) ?? sockets;
-    try {
-      this.#write(now, packet.data, packets, packet);
-    } catch (error) {
-      this.#cluster.onEvent({ type: "delivery-failed", channel, error });
-    }
+    const write = (to: readonly Socket[]) => {
+      try {
+        this.#write(to, packet.data, packets, packet);
+      } catch (error) {
+        this.#cluster.onEvent({ type: "delivery-failed", channel, error });
+      }
+    };
+    const { sessions } = this.#adapter;
+    write(sessions?.writable(sockets, entryBytes(packets), (socket) => write([socket])) ?? sockets);
   }
 
   #encode(

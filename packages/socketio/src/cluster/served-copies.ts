@@ -28,4 +28,9 @@ export class ServedCopies {
     }
     return left;
   }
+
+  /** What a socket was given by this id counts no more: another one goes on with it, whose client may lack some. */
+  forget(id: string): void {
+    for (const served of this.#served.values()) if (served.delete(id)) this.#sockets--;
+  }
 }

@@ -41,6 +41,7 @@ async function missed(rooms: readonly SessionRoom[], place: Place, options: Part
     place,
     last,
     seq: seq(),
+    fresh: new Set(),
     maxEntries: 10_000,
     maxBytes: 10_000_000,
     ...options,

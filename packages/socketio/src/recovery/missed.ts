@@ -31,6 +31,8 @@ export interface MissedOptions {
   readonly last: ReadonlyMap<string, Position>;
   /** The greatest `seq` that the node had handed out then. */
   readonly seq: number;
+  /** Channels that the node follows only since the client came. */
+  readonly fresh: ReadonlySet<string>;
   readonly maxEntries: number;
   readonly maxBytes: number;
 }
@@ -63,6 +65,9 @@ const BEFORE = 32;
 /** What a session missed, read from the logs of its rooms: all of it, or the reason why not. Rejects as `read` does. */
 export async function readMissed(options: MissedOptions): Promise<Missed> {
   const { rooms, place, last } = options;
+  for (const [channel, { epoch }] of rooms) {
+    if (last.get(channel)?.epoch !== epoch) return { ok: false, reason: "epoch" };
+  }
   if (place.type === "entry") {
     const refusal = await checkPlaceElsewhere(options, place);
     if (refusal) return { ok: false, reason: refusal };
@@ -99,13 +104,13 @@ export async function readBefore(channel: string, { read, rooms }: MissedOptions
 }
 
 /** Whether the entry that the node handed out last is one that the client has, or from before it joined. */
-function hasAll(channel: string, room: SessionRoom, { last, place, seq }: MissedOptions): boolean {
+function hasAll(channel: string, room: SessionRoom, { last, place, seq, fresh }: MissedOptions): boolean {
   const newest = last.get(channel);
   if (newest?.epoch !== room.epoch) return false;
   const isNewest = (mark: { offset: number; tag: string } | undefined) => mark && isAt(newest, mark);
   if (place.type === "start") return isNewest(room.join) === true;
   // A client that is ahead of this node has what this node did not hand out yet.
-  if (place.seq > seq) return false;
+  if (place.seq > seq && !fresh.has(channel)) return false;
   if (place.mark === channelMark(channel)) return isAt(newest, place);
   return isNewest(room.join) === true || (isNewest(room.seen) === true && (room.seen?.seq ?? 0) <= place.seq);
 }

@@ -1,79 +1,598 @@
-import {
-  type Broker,
-  connectBroker,
-  openEmbeddedBroker,
-  type ServedBroker,
-  serveBroker,
-} from "@holdfast/broker";
-import type { ServerOptions, Socket } from "socket.io";
-import { afterEach, beforeEach, expect, it } from "vitest";
-import { TestCluster, type TestNode, until } from "../../test/cluster.ts";
-import { Wanderer } from "../../test/wanderer.ts";
+import { openEmbeddedBroker } from "@holdfast/broker";
+import { seededRandom, testSeed } from "@holdfast/broker/testing";
+import type { Server } from "socket.io";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { TestCluster, until } from "../../test/cluster.ts";
+import { joinLobby, RecoveryCluster, serverSide } from "../../test/recovery-cluster.ts";
+import type { Wanderer } from "../../test/wanderer.ts";
+import { parsePlace } from "./place.ts";
 
-let broker: Broker;
-let served: ServedBroker;
-let links: Broker[];
-let cluster: TestCluster;
-
-const RECOVERY: Partial<ServerOptions> = { connectionStateRecovery: { maxDisconnectionDuration: 60_000 } };
-
-beforeEach(async () => {
-  broker = openEmbeddedBroker();
-  served = await serveBroker(broker);
-  links = [];
-  cluster = new TestCluster(() => {
-    const link = connectBroker(served.url);
-    links.push(link);
-    return link;
-  });
+let cluster: RecoveryCluster;
+beforeEach(() => {
+  cluster = new RecoveryCluster();
 });
-afterEach(async () => {
-  await cluster.close();
-  for (const link of links) await link.close();
-  await served.close();
-  await broker.close();
-});
+afterEach(() => cluster.close());
 
-function start(count = 2, prepare?: Parameters<TestCluster["nodes"]>[2]): Promise<TestNode[]> {
-  return cluster.nodes(count, RECOVERY, prepare);
-}
-const joinLobby: Parameters<TestCluster["nodes"]>[2] = (io) =>
-  io.on("connection", (socket) => {
-    if (!socket.recovered) void socket.join("lobby");
+const upTo = (n: number) => Array.from({ length: n }, (_, index) => index + 1);
+const stored = (client: Wanderer, text: string) =>
+  until(async () => (await client.record(cluster.broker))?.includes(text) === true);
+const given = (client: Wanderer, count: number) => until(() => client.numbers.length >= count);
+
+describe("a client has a place to come back to", () => {
+  it("from its first packet on, which says where it begins", async () => {
+    const a = await cluster.node();
+    const client = cluster.client();
+    await client.connect(a);
+    await until(() => client.packets.length > 0);
+    expect(client.packets).toEqual([["holdfast:place", "h1.0"]]);
+    expect(await client.record(cluster.broker)).toContain("lobby");
   });
 
-function serverSide(node: TestNode, { id }: Wanderer): Socket {
-  const socket = node.io.sockets.sockets.get(id);
-  if (!socket) throw new Error("it is not there");
-  return socket;
-}
+  it("in the last argument of whatever comes from a log, text or binary, of a room, of its own, or of all", async () => {
+    const a = await cluster.node();
+    const client = cluster.client();
+    await client.connect(a);
+    const socket = serverSide(a, client);
+    socket.emit("own", "text");
+    a.io.emit("all");
+    a.io.to("lobby").emit("bytes", Buffer.from("x"), { deep: Buffer.from("y") });
+    await until(() => client.packets.length === 4);
+    for (const packet of client.packets.slice(1)) {
+      expect(parsePlace(packet.at(-1))).toMatchObject({ type: "entry" });
+    }
+    expect(client.packets.slice(1).map((packet) => packet.slice(0, -1))).toEqual([
+      ["own", "text"],
+      ["all"],
+      ["bytes", Buffer.from("x"), { deep: Buffer.from("y") }],
+    ]);
+  });
 
-it("says where a client begins before it is given anything else", async () => {
-  const [a] = await start(1);
-  const client = new Wanderer();
-  await client.connect(a as TestNode);
-  await until(() => client.packets.length > 0);
-  expect(client.packets[0]).toEqual(["holdfast:place", "h1.0"]);
+  it("that no text of a volatile or local packet takes away", async () => {
+    const a = await cluster.node();
+    const client = cluster.client();
+    await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    const { place } = client;
+    const emits: [() => unknown, unknown[]][] = [
+      [() => a.io.to("lobby").volatile.emit("volatile", "text"), ["volatile", "text", null]],
+      [() => a.io.to("lobby").volatile.emit("bare"), ["bare", null]],
+      [() => a.io.local.emit("local", "text"), ["local", "text", null]],
+      [() => a.io.local.emit("number", 1), ["number", 1]],
+    ];
+    for (const [emit, packet] of emits) {
+      const count = client.packets.length;
+      emit();
+      await until(() => client.packets.length > count);
+      expect(client.packets.slice(count)).toEqual([packet]);
+    }
+    expect(client.place).toBe(place);
+  });
 });
 
-it("brings a client back on another node, with its id, rooms, data and what it missed", async () => {
-  const [a, b] = (await start(2, joinLobby)) as [TestNode, TestNode];
-  const client = new Wanderer();
+describe("brings a client back, with its id, rooms, data and what it missed", () => {
+  const ways = {
+    "on another node": async (a: string) => a,
+    "on another node after the old one was killed": async (a: string) => a,
+    "on the same node": async (a: string) => a,
+  };
+  it.each(Object.keys(ways).flatMap((way) => ["websocket", "polling"].map((transport) => [way, transport])))(
+    "%s, over %s",
+    async (way = "", transport = "") => {
+      const a = await cluster.node();
+      const b = way.includes("same") ? a : await cluster.node();
+      const other = await cluster.node();
+      const client = cluster.client({ transport });
+      await client.connect(a);
+      const { id } = client;
+      serverSide(a, client).data.user = { name: "ada" };
+      await serverSide(a, client).join("den");
+      other.io.to("lobby").emit("n", 1);
+      await given(client, 1);
+      await stored(client, "ada");
+      if (way.includes("killed")) await cluster.kill(a);
+      else client.cut();
+      other.io.to("den").emit("n", 2);
+      other.io.to(id).emit("n", 3);
+      other.io.emit("n", 4);
+      other.io.to(["lobby", "den"]).emit("n", 5);
+      await until(async () => (await cluster.broker.history("den", { limit: 0 })).head.offset === 2);
+      await client.connect(b);
+      expect(client.recovered).toBe(true);
+      expect(client.id).toBe(id);
+      const socket = serverSide(b, client);
+      expect(socket.recovered).toBe(true);
+      expect([...socket.rooms].sort()).toEqual([id, "den", "lobby"].sort());
+      expect(socket.data).toEqual({ user: { name: "ada" } });
+      other.io.to("lobby").emit("n", 6);
+      await given(client, 6);
+      // In the order of each room; of different rooms, the order of their being accepted.
+      expect([...client.numbers].sort()).toEqual(upTo(6));
+      expect(client.numbers.indexOf(2)).toBeLessThan(client.numbers.indexOf(5));
+      expect(client.strays).toEqual([]);
+    },
+  );
+
+  it("faster than the old node noticed, which then drops its socket and can't write the record again", async () => {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const client = cluster.client();
+    await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    const old = serverSide(a, client);
+    await client.connect(b);
+    expect(client.recovered).toBe(true);
+    await until(() => old.disconnected);
+    old.data.late = "late";
+    void old.join("late");
+    b.io.to("lobby").emit("n", 2);
+    await given(client, 2);
+    a.io.to(client.id).emit("n", 3);
+    await given(client, 3);
+    expect(client.numbers).toEqual(upTo(3));
+    expect(client.strays).toEqual([]);
+    expect(await client.record(cluster.broker)).not.toContain("late");
+    expect(a.holdfast.counters).toMatchObject({ sessions: 0, sessionsLost: 1 });
+  });
+
+  it("on the same node while its old connection is still there, which ends first", async () => {
+    const a = await cluster.node();
+    const client = cluster.client();
+    await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    const old = serverSide(a, client);
+    let disconnectedFirst: boolean | undefined;
+    a.io.on("connection", () => {
+      disconnectedFirst = old.disconnected;
+    });
+    await client.connect(a);
+    expect(client.recovered).toBe(true);
+    expect(disconnectedFirst).toBe(true);
+    a.io.to("lobby").emit("n", 2);
+    await given(client, 2);
+    expect([client.numbers, client.strays]).toEqual([upTo(2), []]);
+  });
+
+  it("that was given nothing before", async () => {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const client = cluster.client();
+    await client.connect(a);
+    await until(() => client.place !== undefined);
+    client.cut();
+    for (const n of upTo(3)) b.io.to("lobby").emit("n", n);
+    await client.connect(b);
+    await given(client, 3);
+    expect([client.recovered, client.numbers]).toEqual([true, upTo(3)]);
+  });
+
+  it("again and again, with nothing in between and with something", async () => {
+    const nodes = [await cluster.node(), await cluster.node(), await cluster.node()];
+    const client = cluster.client();
+    let sent = 0;
+    for (let round = 0; round < 7; round++) {
+      const [node, other] = [nodes[round % 3], nodes[(round + 1) % 3]];
+      if (!node || !other) continue;
+      await client.connect(node);
+      expect(client.recovered).toBe(round > 0);
+      await until(() => client.place !== undefined);
+      if (round > 2) other.io.to("lobby").emit("n", ++sent);
+      await given(client, sent);
+      client.cut();
+      if (round > 0) other.io.to("lobby").emit("n", ++sent);
+    }
+    await client.connect(nodes[0] as never);
+    await given(client, sent);
+    expect(client.numbers).toEqual(upTo(sent));
+  });
+
+  it("that drops half-way through its restore, without a message twice", async () => {
+    const nodes = [await cluster.node(), await cluster.node(), await cluster.node()];
+    const [a, b, c] = nodes;
+    if (!a || !b || !c) throw new Error();
+    const client = cluster.client();
+    await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    client.cut();
+    const many = 400;
+    for (let n = 2; n <= many; n++) a.io.to("lobby").emit("n", n, "x".repeat(500));
+    await until(async () => (await cluster.broker.history("lobby", { limit: 0 })).head.offset === many);
+    for (const [node, count] of [
+      [b, 1],
+      [c, 100],
+      [a, 200],
+    ] as const) {
+      await client.connect(node);
+      expect(client.recovered).toBe(true);
+      await given(client, count);
+      client.cut();
+    }
+    await client.connect(b);
+    await given(client, many);
+    expect(client.numbers).toEqual(upTo(many));
+  });
+
+  it("in a namespace of its own, and each namespace of one connection by itself", async () => {
+    const prepare = (io: Server) => joinLobby(io.of("/chat") as unknown as Server);
+    const [a, b] = [await cluster.node(prepare), await cluster.node(prepare)];
+    const client = cluster.client({ namespace: "/chat" });
+    await client.connect(a);
+    a.io.of("/chat").to("lobby").emit("n", 1);
+    await given(client, 1);
+    client.cut();
+    a.io.to("lobby").emit("n", "not this");
+    a.io.of("/chat").to("lobby").emit("n", 2);
+    await client.connect(b);
+    await given(client, 2);
+    expect([client.recovered, client.numbers]).toEqual([true, upTo(2)]);
+  });
+});
+
+const seed = testSeed();
+
+it(`loses and doubles nothing while clients wander, rooms are joined and left, and all is emitted everywhere (SEED=${seed})`, {
+  timeout: 60_000,
+}, async () => {
+  const { below, next: random, pick } = seededRandom(seed);
+  const nodes = await Promise.all([1, 2, 3].map(() => cluster.node()));
+  const clients = await Promise.all(
+    Array.from({ length: 12 }, async (_, n) => {
+      const client = cluster.client({ transport: n % 4 === 0 ? "polling" : "websocket" });
+      await client.connect(pick(nodes));
+      await until(() => client.place !== undefined);
+      return client;
+    }),
+  );
+  let sent = 0;
+  let isOver = false;
+  const emitting = (async () => {
+    while (sent < 600) {
+      const { io } = pick(nodes);
+      if (random() < 0.2) io.to(["lobby", "empty"]).emit("n", ++sent);
+      else if (random() < 0.2) io.emit("n", ++sent);
+      else io.to("lobby").emit("n", ++sent);
+      if (random() < 0.3) await new Promise((resolve) => setTimeout(resolve, below(8)));
+    }
+    isOver = true;
+  })();
+  const refused: unknown[] = [];
+  const wandering = clients.map(async (client) => {
+    while (!isOver) {
+      await new Promise((resolve) => setTimeout(resolve, 20 + below(150)));
+      if (random() < 0.7) client.cut();
+      if (random() < 0.5) await new Promise((resolve) => setTimeout(resolve, below(60)));
+      await client.connect(pick(nodes));
+      if (!client.recovered) refused.push(client.id);
+    }
+  });
+  await Promise.all([emitting, ...wandering]);
+  for (const client of clients) {
+    await given(client, sent);
+    expect([...client.numbers].sort((x, y) => Number(x) - Number(y))).toEqual(upTo(sent));
+  }
+  expect(refused).toEqual([]);
+});
+
+describe("as Socket.IO itself", () => {
+  it("leaves out what is volatile, waits for an answer, or excepts the client", async () => {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const client = cluster.client();
+    await client.connect(a);
+    await serverSide(a, client).join("den");
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    const { id } = client;
+    client.cut();
+    b.io.to("lobby").volatile.emit("n", "volatile");
+    b.io
+      .to("lobby")
+      .timeout(200)
+      .emit("n", "acknowledged", () => {});
+    b.io.to("lobby").except("den").emit("n", "excepted");
+    b.io.to("lobby").except(id).emit("n", "excepted");
+    b.io.to("lobby").except("elsewhere").emit("n", 2);
+    b.io.to(["lobby", "den", id]).emit("n", 3);
+    await until(async () => (await cluster.broker.history("lobby", { limit: 0 })).head.offset === 6);
+    await client.connect(b);
+    b.io.to("lobby").emit("n", 4);
+    await given(client, 4);
+    expect(client.numbers).toEqual(upTo(4));
+  });
+
+  it.each(["client", "server"])("ends a session at once when the %s disconnects", async (side) => {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const client = cluster.client();
+    await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    if (side === "client") client.socket.disconnect();
+    else serverSide(a, client).disconnect();
+    await until(async () => (await client.record(cluster.broker)) === undefined);
+    await client.connect(b);
+    expect(client.recovered).toBe(false);
+    expect(b.events).toContainEqual({ type: "session-refused", namespace: "/", reason: "session" });
+  });
+
+  it("ends a session maxDisconnectionDuration after the disconnect", async () => {
+    const short = { connectionStateRecovery: { maxDisconnectionDuration: 100 } };
+    const a = await cluster.node(joinLobby, short);
+    const client = cluster.client();
+    await client.connect(a);
+    await until(() => client.place !== undefined);
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(await client.record(cluster.broker)).toBeDefined();
+    client.cut();
+    await until(async () => (await client.record(cluster.broker)) === undefined);
+  });
+
+  it("saves socket.data after the client's events, whatever they changed", async () => {
+    const a = await cluster.node(
+      (io) => {
+        io.on("connection", (socket) => {
+          socket.on("rename", (name) => {
+            socket.data.name = name;
+          });
+        });
+      },
+      {},
+      { sessionSaveMs: 3_600_000 },
+    );
+    const client = cluster.client();
+    await client.connect(a);
+    client.socket.emit("rename", "grace");
+    await stored(client, "grace");
+    serverSide(a, client).data.name = "last words";
+    client.cut();
+    await stored(client, "last words");
+  });
+});
+
+describe("between a restore and the connection", () => {
+  const slow = (gate: { open?: () => void; error?: Error }) => (io: Server) => {
+    joinLobby(io);
+    io.use((socket, next) => {
+      if (!socket.recovered) return next();
+      gate.open = () => next(gate.error);
+    });
+  };
+  const server = { connectionStateRecovery: { maxDisconnectionDuration: 60_000, skipMiddlewares: false } };
+
+  it("keeps what comes for the socket, and hands it over after what it missed and before anything later", async () => {
+    const gate: { open?: () => void } = {};
+    const [a, b] = [await cluster.node(), await cluster.node(slow(gate), server)];
+    const client = cluster.client();
+    await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    client.cut();
+    a.io.to("lobby").emit("n", 2);
+    const connecting = client.connect(b);
+    await until(() => gate.open !== undefined);
+    for (const n of [3, 4]) a.io.to("lobby").emit("n", n);
+    a.io.to(["lobby", client.id]).emit("n", 5);
+    await until(async () => (await cluster.broker.history("lobby", { limit: 0 })).head.offset === 5);
+    b.io.on("connection", () => b.io.to("lobby").emit("n", 6));
+    gate.open?.();
+    await connecting;
+    await given(client, 6);
+    expect([client.recovered, client.numbers]).toEqual([true, upTo(6)]);
+  });
+
+  it("frees it where a middleware refuses, and the client may come back", async () => {
+    const gate: { open?: () => void; error?: Error } = { error: new Error("no") };
+    const [a, b] = [await cluster.node(), await cluster.node(slow(gate), server)];
+    const client = cluster.client();
+    await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    client.cut();
+    const refused = client.connect(b);
+    await until(() => gate.open !== undefined);
+    gate.open?.();
+    await expect(refused).rejects.toThrow("no");
+    await until(() => b.holdfast.counters.sessions === 0);
+    expect(b.io.of("/").adapter.sids.size).toBe(0);
+    a.io.to("lobby").emit("n", 2);
+    await client.connect(a);
+    await given(client, 2);
+    expect([client.recovered, client.numbers]).toEqual([true, upTo(2)]);
+  });
+});
+
+describe("starts a client anew, and never with a part of what it missed", () => {
+  async function away(): Promise<[Wanderer, Awaited<ReturnType<RecoveryCluster["node"]>>]> {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const client = cluster.client();
+    await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    client.cut();
+    return [client, b];
+  }
+
+  it("where the log no longer reaches back", async () => {
+    const [client, b] = await away();
+    const retention = { maxEntries: 2, maxAgeMs: 60_000 };
+    for (let n = 0; n < 4; n++)
+      await cluster.broker.publish("lobby", Buffer.from(`["n",${n}]`), { retention });
+    await client.connect(b);
+    expect(client.recovered).toBe(false);
+    expect(b.events).toContainEqual({ type: "session-refused", namespace: "/", reason: "trimmed" });
+    expect(b.holdfast.counters).toMatchObject({ sessionsRefused: 1, sessions: 1 });
+    b.io.to("lobby").emit("n", 2);
+    await given(client, 2);
+    expect(client.numbers).toEqual(upTo(2));
+  });
+
+  it.each<[string, (place: string) => string]>([
+    ["text that is none", () => "zzz"],
+    ["another entry's tag", (place) => `${place.slice(0, -1)}${place.endsWith("x") ? "y" : "x"}`],
+    ["a huge seq", (place) => place.replace(/^h1\.\w+/, "h1.1y2p0ij32e8")],
+    ["an offset that is not there yet", (place) => place.replace(/\.1\.(?=[^.]*$)/, ".zz.")],
+    ["another channel", (place) => place.replace(/^(h1\.\w+)\.[\w-]{8}/, "$1.AAAAAAAA")],
+    ["a flood", () => "x".repeat(500_000)],
+  ])("whose place is %s", async (_title, change) => {
+    const [client, b] = await away();
+    client.place = change(client.place ?? "");
+    await client.connect(b);
+    // A client that says it has more than it was given deceives itself alone.
+    if (client.recovered) expect(_title).toBe("a huge seq");
+    b.io.to("lobby").emit("n", 2);
+    await until(() => client.numbers.includes(2));
+  });
+
+  it("whose session is of another namespace, of nobody, or only nearly the one", async () => {
+    const prepare = (io: Server) => {
+      joinLobby(io);
+      io.of("/chat");
+    };
+    const a = await cluster.node(prepare);
+    const client = cluster.client();
+    await client.connect(a);
+    await until(() => client.place !== undefined);
+    const { pid, place } = client;
+    const victim = serverSide(a, client);
+    const others = [
+      pid.slice(0, -1),
+      `${pid.slice(0, -1)}${pid.endsWith("A") ? "B" : "A"}`,
+      "../..",
+      `${pid} `,
+    ];
+    for (const guess of others) {
+      const thief = cluster.client();
+      thief.pretend(guess, place);
+      await thief.connect(a);
+      expect([thief.recovered, thief.id === client.id]).toEqual([false, false]);
+    }
+    const thief = cluster.client({ namespace: "/chat" });
+    thief.pretend(pid, place);
+    await thief.connect(a);
+    expect(thief.recovered).toBe(false);
+    expect(victim.connected).toBe(true);
+    expect(await client.record(cluster.broker)).toBeDefined();
+  });
+
+  it("whose record no longer fits, until it does again", async () => {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const client = cluster.client();
+    await client.connect(a);
+    await until(() => client.place !== undefined);
+    const socket = serverSide(a, client);
+    socket.data.big = "x".repeat(70_000);
+    await until(async () => (await client.record(cluster.broker)) === undefined);
+    expect(a.events).toMatchObject([
+      { type: "ready" },
+      { type: "session-unrecoverable", socket: client.id, reason: "unwritable" },
+    ]);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    socket.data.big = "small";
+    await stored(client, "small");
+    client.cut();
+    await client.connect(b);
+    expect(client.recovered).toBe(true);
+  });
+
+  it("in a room that was reset, and closes its connection so that it notices", async () => {
+    const a = await cluster.node();
+    const client = cluster.client();
+    await client.connect(a);
+    await until(() => client.place !== undefined);
+    const { adapter } = a.io.of("/") as unknown as {
+      adapter: { reset(room: string, channel: string, head: object, reason: string): void };
+    };
+    adapter.reset("lobby", "lobby", { epoch: "new", offset: 0, tag: "" }, "epoch");
+    await until(() => client.socket.disconnected);
+    await client.connect(a);
+    expect(client.recovered).toBe(false);
+    expect(a.holdfast.counters.sessionsBroken).toBe(1);
+  });
+});
+
+it("recovers a quiet connection although what it was given last is no longer kept", async () => {
+  const [a, b] = [await cluster.node(), await cluster.node()];
+  const client = cluster.client();
   await client.connect(a);
-  serverSide(a, client).data.user = "ada";
-  a.io.to("lobby").emit("n", 1);
-  await until(() => client.numbers.length === 1);
-  await until(async () => (await client.record(broker))?.includes("ada") === true);
-  const { id } = client;
+  a.io.to(client.id).emit("n", 1);
+  await given(client, 1);
+  const [channel = ""] = [...((await channelsOf(client)) ?? [])];
+  const retention = { maxEntries: 1, maxAgeMs: 1 };
+  await cluster.broker.publish(channel, Buffer.from("junk"), { retention });
   client.cut();
-  for (const n of [2, 3, 4]) b.io.to("lobby").emit("n", n);
+  await until(async () => {
+    const history = await cluster.broker.history(channel, {});
+    return history.type === "page" && history.entries.length === 0;
+  });
+  b.io.to("lobby").emit("n", 2);
   await client.connect(b);
-  expect(client.recovered).toBe(true);
-  expect(client.id).toBe(id);
-  const socket = b.io.sockets.sockets.get(id);
-  expect([...(socket?.rooms ?? [])].sort()).toEqual([id, "lobby"].sort());
-  expect(socket?.data).toEqual({ user: "ada" });
-  b.io.to("lobby").emit("n", 5);
-  await until(() => client.numbers.length >= 5);
-  expect(client.numbers).toEqual([1, 2, 3, 4, 5]);
+  await given(client, 2);
+  expect([client.recovered, client.numbers]).toEqual([true, upTo(2)]);
+});
+
+async function channelsOf(client: Wanderer): Promise<string[]> {
+  return [`holdfast:sid:=2f:${client.id}`, `holdfast:sid:/:${client.id}`];
+}
+
+it("shares reads among clients that come back together", async () => {
+  const [a, b] = [await cluster.node(), await cluster.node()];
+  const clients = await Promise.all(
+    Array.from({ length: 50 }, async () => {
+      const client = cluster.client();
+      await client.connect(a);
+      return client;
+    }),
+  );
+  const resident = cluster.client();
+  await resident.connect(b);
+  a.io.to("lobby").emit("n", 1);
+  for (const client of [...clients, resident]) await given(client, 1);
+  await cluster.kill(a);
+  for (const n of [2, 3, 4]) b.io.to("lobby").emit("n", n);
+  await given(resident, 4);
+  const before = b.holdfast.hub.counters.reads;
+  await Promise.all(clients.map((client) => client.connect(b)));
+  for (const client of clients) {
+    await given(client, 4);
+    expect([client.recovered, client.numbers]).toEqual([true, upTo(4)]);
+  }
+  expect(b.holdfast.hub.counters.reads - before).toBeLessThan(10);
+});
+
+it("is refused where logs are kept for a shorter time than clients may stay away", async () => {
+  const retention = { maxEntries: 10, maxAgeMs: 60_000 };
+  await expect(cluster.node(joinLobby, {}, { retention })).rejects.toMatchObject({
+    code: "RECOVERY_RETENTION",
+  });
+  const forever = { connectionStateRecovery: { maxDisconnectionDuration: 48 * 3_600_000 } };
+  await expect(cluster.node(joinLobby, forever)).rejects.toMatchObject({ code: "RECOVERY_DURATION" });
+});
+
+it("stores nothing and starts every client anew where entries have no order over all channels, and says so once", async () => {
+  const broker = openEmbeddedBroker();
+  const abilities = { ...broker.abilities, oneSequence: "There are several partitions." };
+  const least = new Proxy(broker, {
+    get(target, key) {
+      if (key === "abilities") return abilities;
+      const value = Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const plain = new TestCluster(() => least);
+  const node = await plain.node("node", { connectionStateRecovery: {} }, {}, joinLobby);
+  node.io.of("/chat");
+  const client = cluster.client();
+  await client.connect(node);
+  node.io.to("lobby").emit("n", 1);
+  await given(client, 1);
+  expect(client.packets).toEqual([["n", 1]]);
+  client.cut();
+  client.place = "h1.0";
+  await client.connect(node);
+  expect(client.recovered).toBe(false);
+  expect(node.events.filter(({ type }) => type === "recovery-unavailable")).toEqual([
+    { type: "recovery-unavailable", reason: "There are several partitions." },
+  ]);
+  await plain.close();
+  await broker.close();
 });

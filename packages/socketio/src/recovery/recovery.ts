@@ -4,6 +4,7 @@ import type { StockServer } from "../cluster/stock.ts";
 import type { HoldfastCounters } from "../counters.ts";
 import { HoldfastError } from "../errors.ts";
 import type { HoldfastEvent } from "../events.ts";
+import { NewestPages } from "./newest-pages.ts";
 import type { SessionHost } from "./session-host.ts";
 import { SessionStore } from "./session-store.ts";
 import { Sessions } from "./sessions.ts";
@@ -29,6 +30,7 @@ const PING_MS = { interval: 25_000, timeout: 20_000 } as const;
  */
 export class Recovery {
   readonly #options: RecoveryOptions;
+  readonly #pages: NewestPages;
   readonly #namespaces = new Set<Sessions>();
   #store: SessionStore | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -36,6 +38,7 @@ export class Recovery {
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
+    this.#pages = new NewestPages((channel, query) => options.hub.read(channel, query));
   }
 
   /**
@@ -65,9 +68,10 @@ export class Recovery {
       },
     });
     this.#timer ??= setInterval(() => {
+      this.#pages.sweep();
       for (const namespace of this.#namespaces) namespace.sweep();
     }, sessionSaveMs).unref();
-    const sessions = new Sessions(host, { hub, store: this.#store, counters, onEvent });
+    const sessions = new Sessions(host, { hub, store: this.#store, pages: this.#pages, counters, onEvent });
     this.#namespaces.add(sessions);
     return sessions;
   }

@@ -102,6 +102,9 @@ export class Restore {
     return undefined;
   }
 
+  /** The rooms' channels that are followed only since this client came: all that it was given is from before. */
+  readonly #fresh = new Set<string>();
+
   async #restore(pid: string, offset: string): Promise<RestoredSession> {
     const place = parsePlace(offset);
     if (!place) throw new Refused("place");
@@ -109,7 +112,12 @@ export class Restore {
     const rooms = [...session.rooms.keys()].filter((room) => room !== null);
     this.#session = session;
     this.#hooks.begin(session);
-    await this.#host.enter(session.sid, rooms);
+    const entered = this.#host.enter(session.sid, rooms);
+    for (const room of session.rooms.keys()) {
+      const channel = this.#host.channelOf(room);
+      if (this.#host.followed(channel)?.last.epoch === "") this.#fresh.add(channel);
+    }
+    await entered;
     await this.#followed(session);
     this.#check(session);
 
@@ -148,7 +156,7 @@ export class Restore {
   }
 
   #readOptions(session: Session, place: Place): MissedOptions {
-    const { hub } = this.#context;
+    const { hub, pages } = this.#context;
     const channels = (rooms: Iterable<SessionRoom>) =>
       new Map(Array.from(rooms, (room) => [this.#host.channelOf(room.room), room]));
     const rooms = channels(session.rooms.values());
@@ -157,13 +165,21 @@ export class Restore {
       const followed = this.#host.followed(channel);
       if (followed) last.set(channel, followed.last);
     }
+    const seq = hub.inOrder ? hub.seq : 0;
+    // A client that is ahead of this node may have what a page of before it came does not show.
+    const mayShare = place.type === "start" || place.seq <= seq;
     return {
-      read: (channel, query) => hub.read(channel, query),
+      read: (channel, query) => {
+        const handedOut = last.get(channel);
+        if (!mayShare || !handedOut || query.before || !query.backwards) return hub.read(channel, query);
+        return pages.read(channel, query, handedOut);
+      },
       rooms,
       left: channels(session.left),
       place,
       last,
-      seq: hub.inOrder ? hub.seq : 0,
+      seq,
+      fresh: this.#fresh,
       ...MAX_MISSED,
     };
   }

@@ -31,7 +31,7 @@ export interface SessionHost {
   leaveAll(sid: string): void;
   /** Hands one packet to one socket, unless it had a copy of it. */
   send(socket: Socket, packet: PacketEntry, place: string): void;
-  /** Copies of these messages that come are not handed to the socket: it has one of each. */
+  /** Copies of these messages are not handed to the socket, as its client has one of each; of others it has none. */
   hadCopies(socket: Socket, messages: ReadonlySet<string>): void;
   /** Hands a packet that is in no log to one socket. */
   sendEvent(socket: Socket, data: readonly unknown[]): void;

@@ -37,6 +37,8 @@ export class Session {
   /** Packets for the socket while its record is not stored as its rooms are. */
   held: HeldWrite[] | undefined;
   heldBytes = 0;
+  /** Some of it was handed out, and the client is given time to read it. */
+  isReleasing = false;
   /** Its client is to start anew: what it was sent can no longer be told. */
   isBroken = false;
   /** The socket's disconnection is one after which the client may come back. */

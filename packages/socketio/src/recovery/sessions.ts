@@ -1,12 +1,13 @@
 import type { Entry } from "@holdfast/broker";
 import type { Hub } from "@holdfast/hub";
 import type { Socket } from "socket.io";
-import { cutOff } from "../backlog.ts";
+import { cutOff, nextDrain, queuedBytes } from "../backlog.ts";
 import type { PacketEntry } from "../cluster/packet-entry.ts";
 import { LOCAL_ROOM_PREFIX, type Room } from "../cluster/room-channel.ts";
 import type { HoldfastCounters } from "../counters.ts";
 import type { HoldfastEvent } from "../events.ts";
 import { EVENTS } from "../wire.ts";
+import type { NewestPages } from "./newest-pages.ts";
 import { formatPlace, START, UNSURE } from "./place.ts";
 import { eachOnce, isForSession } from "./replay.ts";
 import { Restore, type RestoredSession } from "./restore.ts";
@@ -18,15 +19,18 @@ import type { SessionStore, SessionWrite } from "./session-store.ts";
 export interface SessionsContext {
   readonly hub: Hub;
   readonly store: SessionStore;
+  readonly pages: NewestPages;
   readonly counters: HoldfastCounters;
   readonly onEvent: (event: HoldfastEvent) => void;
 }
 
 /** What one session may keep while its socket is not connected yet, or its record not stored. */
-export const MAX_KEPT = { entries: 10_000, bytes: 8 * 1024 * 1024 } as const;
+export const MAX_KEPT = { entries: 20_000, bytes: 32 * 1024 * 1024 } as const;
 
 /** A room that was silent for this long has its newest entry noted in the records, before its log forgets it. */
 const SILENT_MS = 30_000;
+/** What is written at a time of what a client missed, below the least that may wait for a client. */
+const RELEASE_BYTES = 8 * 1024;
 /** Records that are written for that at a time. */
 const SILENT_AT_ONCE = 200;
 
@@ -230,7 +234,9 @@ export class Sessions {
     this.#host.hadCopies(socket, session.had);
     this.#hold(session);
     for (const { packet, place } of kept) {
-      session.held?.push({ bytes: 0, write: () => this.#host.send(socket, packet, place) });
+      const bytes = packet.text.length;
+      session.heldBytes += bytes;
+      session.held?.push({ bytes, write: () => this.#host.send(socket, packet, place) });
     }
     this.#join(session, this.#host.roomsOf(socket.id));
     this.#watch(session, socket);
@@ -317,12 +323,29 @@ export class Sessions {
     return encodeSessionRecord(session.record(this.#host.namespace), data);
   }
 
+  /** Hands out what waits, as fast as the client reads it. */
   #release(session: Session): void {
-    const { held } = session;
-    if (!held) return;
-    session.held = undefined;
-    this.#holding--;
-    for (const { write } of held) write();
+    const { held, socket } = session;
+    if (!held || !socket || session.isReleasing) return;
+    let [count, written] = [0, 0];
+    for (const { bytes, write } of held) {
+      if (written > RELEASE_BYTES) break;
+      write();
+      count++;
+      written += bytes;
+    }
+    held.splice(0, count);
+    session.heldBytes -= written;
+    if (held.length === 0) {
+      session.held = undefined;
+      this.#holding--;
+      return;
+    }
+    session.isReleasing = true;
+    void drained(socket).then(() => {
+      session.isReleasing = false;
+      if (!session.isOver && session.written === session.changes) this.#release(session);
+    });
   }
 
   #isDataChanged(session: Session): boolean {
@@ -392,6 +415,12 @@ export class Sessions {
     }
     return isChanged;
   }
+}
+
+async function drained(socket: Socket): Promise<void> {
+  // What one turn of the event loop wrote is on its way at its end.
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  while (socket.connected && queuedBytes(socket) > RELEASE_BYTES) await nextDrain(socket);
 }
 
 /** Undefined where JSON can't hold it. */
