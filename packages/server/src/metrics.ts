@@ -1,5 +1,5 @@
 import type { Hub, HubCounters } from "@holdfast/hub";
-import type { BindingCounters } from "@holdfast/socketio";
+import type { BindingCounters, HoldfastCounters } from "@holdfast/socketio";
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 
 /** A registry with what Node itself has to say: memory, processor time, event loop. */
@@ -10,7 +10,12 @@ export function createRegistry(): Registry {
 }
 
 /** Exports what a socket server counts. The hub and the binding count in plain numbers; they are read when asked for. */
-export function exportCounters(registry: Registry, hub: Hub, binding: Readonly<BindingCounters>): void {
+export function exportCounters(
+  registry: Registry,
+  hub: Hub,
+  binding: Readonly<BindingCounters>,
+  cluster: Readonly<HoldfastCounters>,
+): void {
   const { counters } = hub;
   const gauge = (name: string, help: string, read: () => number) => {
     new Gauge({
@@ -74,6 +79,24 @@ export function exportCounters(registry: Registry, hub: Hub, binding: Readonly<B
   );
   counter("holdfast_late_entries_total", "Entries handed out after a later one.", () => counters.late);
   counter("holdfast_broker_errors_total", "Calls that the broker rejected.", () => counters.brokerErrors);
+  counter("holdfast_emits_total", "Emits to rooms and namespaces of all nodes.", () => cluster.emits);
+  counter("holdfast_emits_failed_total", "Those that the broker did not accept.", () => cluster.emitsFailed);
+  counter(
+    "holdfast_packets_delivered_total",
+    "Packets handed to sockets in rooms, once for each.",
+    () => cluster.delivered,
+  );
+  counter(
+    "holdfast_packets_unreadable_total",
+    "Entries of rooms that were no packet.",
+    () => cluster.unreadable,
+  );
+  counter("holdfast_requests_total", "Requests of other nodes.", () => cluster.requests);
+  counter(
+    "holdfast_requests_failed_total",
+    "Requests to other nodes, and answers to them, that failed.",
+    () => cluster.requestsFailed,
+  );
   exportResumes(registry, counters);
 }
 

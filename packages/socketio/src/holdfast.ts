@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { Hub } from "@holdfast/hub";
 import type { Namespace } from "socket.io";
 import type { Adapter } from "socket.io-adapter";
@@ -12,6 +13,9 @@ import { FanOut } from "./fan-out/fan-out.ts";
 import { type HoldfastOptions, readHoldfastOptions } from "./options.ts";
 import { Recovery } from "./recovery/recovery.ts";
 import { ownedSessionIds } from "./session-id.ts";
+
+/** How long a close waits at most for the other nodes to be told. */
+const CLOSE_MS = 1_000;
 
 /** A Socket.IO server's part in a cluster of them. */
 export interface Holdfast {
@@ -82,9 +86,12 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
   let closing: Promise<void> | undefined;
   const close = async () => {
     cluster.close();
-    await recovery.close();
     fanOut.close();
-    await membership.close();
+    // A broker that is away can't be told; it finds out when this node's time is over.
+    const told = new AbortController();
+    const late = setTimeout(CLOSE_MS, undefined, { signal: told.signal }).catch(() => undefined);
+    await Promise.race([recovery.close().then(() => membership.close()), late]);
+    told.abort();
     await hub.close();
   };
   class ClusterAdapter extends HoldfastAdapter {

@@ -1,0 +1,41 @@
+import type { BindingEvent, HoldfastEvent } from "@holdfast/socketio";
+import type { Log } from "./log.ts";
+
+type AnyEvent = HoldfastEvent | BindingEvent;
+type Level = "info" | "warn" | "error";
+
+/** What is said of each event, and how grave it is. What the event holds stands beside it. */
+const TABLE: Readonly<Record<AnyEvent["type"], readonly [level: Level, text: string]>> = {
+  ready: ["info", "ready: what this node publishes to itself comes back"],
+  unready: ["error", "not ready: what this node publishes to itself does not come back"],
+  "broker-error": ["warn", "the broker failed"],
+  "out-of-order": [
+    "warn",
+    "entries of several channels are handed out in another order than they were published in",
+  ],
+  "in-order": ["info", "entries of all channels are handed out in one order again"],
+  reset: ["warn", "entries of a channel were lost to this node"],
+  "cut-off": ["warn", "a client did not read and was disconnected; it can resume"],
+  "fan-out-ordinary": [
+    "warn",
+    "packets take Socket.IO's ordinary path: an installed package is of another kind",
+  ],
+  ended: ["warn", "a subscription failed; the client was told"],
+  unreadable: ["warn", "an entry is no message"],
+  "delivery-failed": ["error", "an entry could not be handed to Socket.IO"],
+  "emit-failed": ["error", "the broker did not accept what was emitted"],
+  "request-failed": ["warn", "the other nodes did not answer, or could not be answered"],
+  "node-replaced": ["error", "another process has this node's name; give each its own"],
+  "node-unreadable": ["warn", "a node's record could not be read"],
+  "membership-failed": ["warn", "this node could not tell the others of itself; it goes on trying"],
+  "membership-missing": ["warn", "the broker can't tell which nodes there are: this one knows of no other"],
+};
+
+export function logEvent(log: Log, event: AnyEvent): void {
+  const { type: _, ...facts } = event;
+  const [level, text] = TABLE[event.type];
+  if ("error" in facts) {
+    const { error, ...others } = facts;
+    log[level]({ err: error, ...others }, text);
+  } else log[level](facts, text);
+}
