@@ -29,6 +29,17 @@ const TABLE: Readonly<Record<AnyEvent["type"], readonly [level: Level, text: str
   "node-unreadable": ["warn", "a node's record could not be read"],
   "membership-failed": ["warn", "this node could not tell the others of itself; it goes on trying"],
   "membership-missing": ["warn", "the broker can't tell which nodes there are: this one knows of no other"],
+  "recovery-unavailable": [
+    "warn",
+    "sessions can't be recovered with this broker: clients that come back start anew",
+  ],
+  "session-refused": ["info", "a client came back with a session that can't be gone on with"],
+  "session-unrecoverable": [
+    "warn",
+    "a session's record can't be written as it is; its client would start anew",
+  ],
+  "session-broken": ["warn", "a socket was disconnected that was to miss something; its client starts anew"],
+  "session-write-failed": ["warn", "a session's record could not be written for now"],
 };
 
 export function logEvent(log: Log, event: AnyEvent): void {
