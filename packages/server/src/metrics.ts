@@ -62,7 +62,7 @@ export function exportCounters(
   counter(
     "holdfast_clients_cut_off_total",
     "Clients disconnected because they did not read.",
-    () => binding.cutOff,
+    () => cluster.cutOff,
   );
   counter("holdfast_log_reads_total", "Reads of the log.", () => counters.reads);
   counter("holdfast_log_reads_shared_total", "Resumes that shared a read.", () => counters.sharedReads);

@@ -25,6 +25,7 @@ export async function startSocketServer(config: SocketServerConfig): Promise<Run
   const holdfast = createHoldfast({
     broker,
     node: config.node,
+    maxQueuedBytes: config.maxQueuedBytes,
     hub: { probeIntervalMs: config.probeIntervalMs, probeTimeoutMs: config.probeTimeoutMs },
     onEvent: (event) => logEvent(log, event),
   });
@@ -64,6 +65,7 @@ async function serve(
   const binding = bindChannels(io, hub, {
     maxSubscriptions: config.maxSubscriptions,
     maxQueuedBytes: config.maxQueuedBytes,
+    fanOut: holdfast.fanOut,
     onEvent: (event) => logEvent(log, event),
   });
   exportCounters(registry, hub, binding.counters, holdfast.counters);
