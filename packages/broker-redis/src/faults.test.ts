@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from "node:net";
 import type { Broker } from "@holdfast/broker";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { FaultProxy } from "../../broker/test/fault-proxy.ts";
@@ -105,6 +106,22 @@ describe("a connection", () => {
     const statuses: string[] = [];
     broker.watch(({ type }) => statuses.push(type));
     await vi.waitFor(() => expect(statuses.at(-1)).toBe("available"), WAIT);
+  });
+
+  test("to what is no Redis is given up, and made when there is one", async () => {
+    const server = await start();
+    const proxy = await proxyTo(server);
+    const other = createServer((socket) =>
+      socket.on("error", () => undefined).end("HTTP/1.1 400 Bad Request\r\n\r\n"),
+    );
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    keep(other, async () => other.close());
+    proxy.target((other.address() as AddressInfo).port);
+    const broker = connect(proxy.port, { requestMs: 300 });
+    const refused = { code: "BROKER_UNAVAILABLE", retryable: true };
+    await expect(broker.publish(CHANNEL, new Uint8Array())).rejects.toMatchObject(refused);
+    proxy.target(server.port);
+    await publishSurely(broker, CHANNEL, "1");
   });
 
   test("with a wrong password is refused at once, and works when the server takes it", async () => {

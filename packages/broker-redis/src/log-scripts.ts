@@ -216,12 +216,14 @@ return out
  */
 export const HEADS = new Script(`${COMMON}
 local sharded, epoch, age, forget = ARGV[1] == '1', ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local out, names = {}, {}
+local out, names, metas = {}, {}, {}
 for at = 5, #ARGV, 4 do names[#names + 1] = ARGV[at] end
 local packed = packedOf(names)
 for at = 5, #ARGV, 4 do
   local name, seen, offset, tag = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
-  local m = open(name, epoch, 1, age, packed[(at - 1) / 4])
+  -- A channel may come twice, with two positions that were seen there.
+  local m = metas[name] or open(name, epoch, 1, age, packed[(at - 1) / 4])
+  metas[name] = m
   local another = false
   if seen == m.e and not m.new then
     if offset >= m.h then
