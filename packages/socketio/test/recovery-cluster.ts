@@ -11,6 +11,8 @@ import type { HoldfastOptions } from "../src/options.ts";
 import { TestCluster, type TestNode } from "./cluster.ts";
 import { Wanderer } from "./wanderer.ts";
 
+const TOKEN = "a-token-of-the-tests";
+
 /** Nodes with `connectionStateRecovery` around one broker that is served, each with a link of its own. */
 export class RecoveryCluster {
   readonly broker: Broker = openEmbeddedBroker();
@@ -26,7 +28,7 @@ export class RecoveryCluster {
     server: Partial<ServerOptions> = {},
     options: Partial<HoldfastOptions> = {},
   ): Promise<TestNode> {
-    this.#served ??= await serveBroker(this.broker);
+    this.#served ??= await serveBroker(this.broker, { token: TOKEN });
     const link = connectBroker(this.#served.url);
     this.#links.push(link);
     this.#cluster ??= new TestCluster(() => this.broker);
@@ -51,6 +53,13 @@ export class RecoveryCluster {
     await this.#linkOf.get(node)?.close();
     node.http.closeAllConnections();
     for (const socket of node.io.sockets.sockets.values()) cutOff(socket);
+  }
+
+  /** All connections to it end, and it can be reached again a moment later. */
+  async restartBroker(): Promise<void> {
+    const port = Number(new URL(this.#served?.url ?? "").port);
+    await this.#served?.close();
+    this.#served = await serveBroker(this.broker, { port, token: TOKEN });
   }
 
   async close(): Promise<void> {

@@ -129,6 +129,18 @@ it("refuses where what was missed is no longer kept", async () => {
   expect(texts(await missed(rooms, placeAt(1)))).toEqual(["new"]);
 });
 
+it("goes on where no entry is kept any more, and the newest one was before the place", async () => {
+  const rooms = [await joined("a"), await joined("b")];
+  await publish("a", "gone", { retention: { maxEntries: 1, maxAgeMs: 1 } });
+  await publish("b");
+  await publish("b", "new");
+  await expect
+    .poll(async () => (await broker.history("a", {})) as unknown)
+    .toMatchObject({ type: "page", entries: [] });
+  expect(texts(await missed(rooms, placeAt(1)))).toEqual(["new"]);
+  expect(texts(await missed(rooms, start))).toBe("trimmed");
+});
+
 it("goes on in a quiet room whose entries are gone, by what was seen of it", async () => {
   const room = await joined("a");
   await publish("a");

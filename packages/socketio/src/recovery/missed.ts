@@ -196,7 +196,7 @@ async function readChannel(
         gone <= join.offset ||
         (here && here.offset >= gone) ||
         (seen && seen.offset >= gone && seen.seq <= seq) ||
-        (found.length === 0 && isAllBefore(history, seq));
+        (found.length === 0 && history.seq <= seq);
       if (!isKnown) return "trimmed";
       reached ??= gone;
       isDone = true;
@@ -207,12 +207,6 @@ async function readChannel(
   // The client's place is an entry at or below what it has; above, the log was written anew.
   if (here && reached < here.offset) return "ahead";
   return { found: found.reverse(), before, reached };
-}
-
-/** Whether all entries that a channel ever had are at or below this `seq`, also those that are no longer kept. */
-function isAllBefore(history: History, seq: number): boolean {
-  const newest = (history as { readonly seq?: number }).seq;
-  return newest !== undefined && newest <= seq;
 }
 
 function isAt(head: Position, { offset, tag }: { readonly offset: number; readonly tag: string }): boolean {
