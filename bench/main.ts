@@ -4,6 +4,7 @@ import { formatReport } from "./report.ts";
 
 /** Every bench, by name: a new one is a folder and a line here. */
 const BENCHES: ReadonlyMap<string, () => Promise<Bench>> = new Map([
+  ["connections", async () => (await import("./connections/connections.ts")).connections],
   ["fanout", async () => (await import("./fanout/fanout.ts")).fanout],
   ["ingress", async () => (await import("./ingress/ingress.ts")).ingress],
   ["log", async () => (await import("./log/log.ts")).log],

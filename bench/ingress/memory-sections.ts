@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Run } from "../harness.ts";
-import type { Measured } from "../subject-process.ts";
+import { requireFiles, settledMemory } from "../settled-memory.ts";
 import { startRig } from "./rig.ts";
 
 /** Idle WebSockets that are there before memory is first read: what the first few need is needed once. */
@@ -15,11 +13,6 @@ const ROUNDS = 5;
 
 /** Files that a proxy has open besides its connections. */
 const OTHER_FILES = 100;
-
-/** Memory counts as settled when it changes by less than this from one reading to the next. */
-const SETTLED_BYTES = 128 * 1024;
-const SETTLE_POLL_MS = 400;
-const SETTLE_POLLS = 12;
 
 /** @returns bytes of the proxy's memory for each idle WebSocket, at both of its ends */
 export async function measureIdle(subject: string, run: Run): Promise<number> {
@@ -64,33 +57,4 @@ export async function measureGrowth(subject: string, run: Run): Promise<Growth> 
   const growth = await growthOver(() => load.call("churn", { port, connections }));
   await stop();
   return { requests, connections: growth };
-}
-
-async function settledMemory(proxy: Measured): Promise<number> {
-  let last = await proxy.memory();
-  for (let polls = 0; polls < SETTLE_POLLS; polls++) {
-    await sleep(SETTLE_POLL_MS);
-    const now = await proxy.memory();
-    if (Math.abs(now - last) < SETTLED_BYTES) return now;
-    last = now;
-  }
-  return last;
-}
-
-/** A process that runs out of files accepts nothing more, which would look like a proxy that hangs. */
-function requireFiles(count: number): void {
-  const limit = maxOpenFiles();
-  if (limit >= count) return;
-  throw new Error(
-    `so many idle WebSockets take ${count} open files in one process, and ${limit} are allowed (ulimit -n): choose a smaller --idle`,
-  );
-}
-
-function maxOpenFiles(): number {
-  try {
-    const [, limit] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
-    return limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
 }

@@ -10,6 +10,7 @@ import { Membership } from "./cluster/membership.ts";
 import type { StockNamespace } from "./cluster/stock.ts";
 import { type HoldfastCounters, zeroHoldfastCounters } from "./counters.ts";
 import { FanOut } from "./fan-out/fan-out.ts";
+import { slimConnections } from "./fan-out/handshake-request.ts";
 import { type HoldfastOptions, readHoldfastOptions } from "./options.ts";
 import { Recovery } from "./recovery/recovery.ts";
 import { ownedSessionIds } from "./session-id.ts";
@@ -79,6 +80,7 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
     onServer: (server) =>
       whenBound(server, (engine) => {
         engine.generateId = ownedSessionIds(node);
+        if (!settings.keepRequests) slimConnections(engine);
       }),
     onEvent,
   });

@@ -63,6 +63,12 @@ export interface HoldfastOptions {
    * 16 KiB; default 1 MiB.
    */
   readonly maxQueuedBytes?: number;
+  /**
+   * Keep the request that a connection began with as Node.js made it. Default false: of a WebSocket's, only what
+   * Socket.IO's documentation tells of `socket.request` is kept (headers, URL and query, method, connection), and what
+   * middlewares have put on it; `rawHeaders`, `trailers` and the stream go, which saves some 2 KiB for each connection.
+   */
+  readonly keepRequests?: boolean;
   /** The hub's options, but its node's name and where it tells events. */
   readonly hub?: Omit<HubOptions, "node" | "onEvent">;
   /** Told what a person should know; must not throw. */
@@ -75,6 +81,7 @@ const HOLDFAST_DEFAULTS: Omit<HoldfastSettings, "broker" | "node"> = {
   retention: { maxEntries: 10_000, maxAgeMs: 300_000 },
   sessionSaveMs: 2_000,
   maxQueuedBytes: 1_048_576,
+  keepRequests: false,
   hub: {},
   onEvent: () => {},
 };
@@ -93,6 +100,9 @@ export function readHoldfastOptions(options: HoldfastOptions): HoldfastSettings 
   }
   atLeast("sessionSaveMs", settings.sessionSaveMs, 10);
   atLeast("maxQueuedBytes", settings.maxQueuedBytes, 16_384);
+  if (typeof settings.keepRequests !== "boolean") {
+    throw new BindingError("OPTION_INVALID", "keepRequests must be true or false");
+  }
   atLeast("retention.maxEntries", settings.retention.maxEntries, 1);
   atLeast("retention.maxAgeMs", settings.retention.maxAgeMs, 1);
   return settings;

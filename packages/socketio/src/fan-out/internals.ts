@@ -1,4 +1,5 @@
 import type { EventEmitter } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { Duplex } from "node:stream";
 import type { Namespace, Socket } from "socket.io";
 import * as ws from "ws";
@@ -13,6 +14,7 @@ interface EnginePacket {
 }
 
 export interface EngineTransport extends EventEmitter {
+  readonly name: string;
   /** Everything given to it has gone to the kernel. */
   writable: boolean;
   readonly supportsBinary: boolean;
@@ -27,6 +29,7 @@ export interface EngineConnection extends EventEmitter {
   readonly writeBuffer: readonly EnginePacket[];
   readonly transport: EngineTransport;
   readonly server: EventEmitter;
+  readonly request: IncomingMessage | null;
   close(discard?: boolean): void;
 }
 
@@ -85,6 +88,11 @@ declare class WsSender {
   sendFrame(list: readonly Uint8Array[], callback?: (error?: Error) => void): void;
 }
 
+/** The half that reads. */
+interface WsReceiver extends EventEmitter {
+  _mask: Buffer | undefined;
+}
+
 /** Nothing is being compressed, and no Blob being read. */
 const IDLE = 0;
 const NOTHING = Buffer.alloc(0);
@@ -124,7 +132,9 @@ export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSen
 }
 
 class OrderedWebSocket extends ws.WebSocket {
-  declare _sender: OrderedSender;
+  declare readonly _sender: OrderedSender;
+  declare readonly _receiver: WsReceiver;
+  declare readonly _socket: Duplex;
 
   // Not in the types: `ws` calls it when the handshake is done.
   setSocket(...args: readonly unknown[]): void {
@@ -137,7 +147,13 @@ class OrderedWebSocket extends ws.WebSocket {
     sender.lastWrite = 0;
     sender.transport = undefined;
     sender.isPlain = this.extensions === "";
+    this._receiver.on("message", dropMask);
   }
+}
+
+/** A mask of 4 bytes is cut out of all that was read with it, and would keep that until the next message. */
+function dropMask(this: WsReceiver): void {
+  this._mask = undefined;
 }
 
 // The types have it as a field, which can't be overridden by an accessor.
@@ -154,6 +170,21 @@ export class OrderedWebSocketServer extends ws.WebSocketServer {
   constructor(options?: ws.ServerOptions) {
     super({ ...options, WebSocket: OrderedWebSocket as unknown as typeof ws.WebSocket });
   }
+}
+
+/** How Engine.IO tells a response, that it makes for middlewares only, of its connection's end. */
+const TELLS_RESPONSE = '() => this.emit("close")';
+
+/**
+ * Lets go of the response that Engine.IO makes for middlewares of a connection that began as a WebSocket, and which
+ * keeps the request as it came for as long as the connection lives. Where there are middlewares they may wait for it.
+ */
+export function dropResponse(connection: EngineConnection): void {
+  const { middlewares } = connection.server as unknown as { middlewares?: readonly unknown[] };
+  const stream = connection.transport.socket?._socket;
+  if (middlewares?.length !== 0 || !stream) return;
+  const listener = stream.listeners("close").find((one) => one.toString() === TELLS_RESPONSE);
+  if (listener) stream.off("close", listener as () => void);
 }
 
 /**
