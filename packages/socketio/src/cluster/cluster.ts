@@ -116,7 +116,7 @@ export class Cluster {
         : this.#queue.add(publications, after);
     emitted.then(
       (copies) => {
-        for (const { channel, position } of copies) this.rooms.expect(channel, position.offset);
+        for (const { channel, position } of copies) this.rooms.expect(channel, position);
       },
       (error) => {
         this.counters.emitsFailed++;

@@ -10,6 +10,8 @@ export interface RoomSink {
   reset(room: Room | undefined, channel: string, head: Position, reason: Unrecoverable): void;
 }
 
+/** Channels whose last emit of this node is remembered; only those of the last moments matter. */
+const MAX_PAST = 10_000;
 const LEAST_PAUSE_MS = 100;
 const GREATEST_PAUSE_MS = 5_000;
 
@@ -22,6 +24,8 @@ export class FollowedRoom {
   tried: Promise<void> | undefined;
   /** Resolves once entries come, or the room was left; undefined from then on. */
   ready: Promise<void> | undefined;
+  /** What is here or before it in the log is not handed out. */
+  past: Position | undefined;
   /** The position after which every entry comes; undefined before that is known. */
   began: Position | undefined;
   #following: Following | undefined;
@@ -85,6 +89,8 @@ export class FollowedRooms implements Outlet {
   readonly #hub: Hub;
   readonly #rooms = new Map<string, FollowedRoom>();
   readonly #due = new Map<FollowedRoom, { offset: number; waiting: (() => void)[] }>();
+  /** What this node has emitted last to channels that it didn't follow then. */
+  readonly #past = new Map<string, Position>();
 
   constructor(hub: Hub) {
     this.#hub = hub;
@@ -103,6 +109,9 @@ export class FollowedRooms implements Outlet {
     const known = this.#rooms.get(channel);
     if (known?.sink === sink) return known;
     const followed = new FollowedRoom(channel, room, sink, this.#hub, this);
+    // Who joins a room is not given what this node had emitted to it before, though it may be on its way.
+    followed.past = this.#past.get(channel);
+    this.#past.delete(channel);
     this.#rooms.set(channel, followed);
     if (known) this.#close(known);
     return followed;
@@ -112,6 +121,7 @@ export class FollowedRooms implements Outlet {
     const known = this.#rooms.get(channel);
     if (known?.sink !== sink) return;
     this.#rooms.delete(channel);
+    if (known.past) this.#remember(channel, known.past);
     this.#close(known);
   }
 
@@ -130,9 +140,11 @@ export class FollowedRooms implements Outlet {
   }
 
   /** Something of this node's own is at this place of a log, and comes here if its room is followed. */
-  expect(channel: string, offset: number): void {
+  expect(channel: string, position: Position): void {
     const followed = this.#rooms.get(channel);
-    if (followed && !followed.ready && followed.last.offset < offset) this.#await(followed, offset);
+    if (!followed) this.#remember(channel, position);
+    else if (!followed.ready && followed.last.offset < position.offset)
+      this.#await(followed, position.offset);
   }
 
   /** Resolves once all that is expected has come; undefined where it has. */
@@ -144,7 +156,7 @@ export class FollowedRooms implements Outlet {
   deliver(channel: string, entry: Entry): void {
     const followed = this.#rooms.get(channel);
     if (!followed) return;
-    followed.sink.deliver(followed.room, channel, entry);
+    if (!isPast(followed, entry)) followed.sink.deliver(followed.room, channel, entry);
     if (this.#due.size > 0 && entry.offset >= (this.#due.get(followed)?.offset ?? Number.POSITIVE_INFINITY)) {
       this.#release(followed);
     }
@@ -160,6 +172,13 @@ export class FollowedRooms implements Outlet {
   volatile(channel: string, data: Uint8Array): void {
     const followed = this.#rooms.get(channel);
     followed?.sink.deliverVolatile(followed.room, channel, data);
+  }
+
+  #remember(channel: string, position: Position): void {
+    this.#past.delete(channel);
+    this.#past.set(channel, position);
+    const [oldest] = this.#past.keys();
+    if (this.#past.size > MAX_PAST && oldest !== undefined) this.#past.delete(oldest);
   }
 
   #await(followed: FollowedRoom, offset: number): (() => void)[] {
@@ -179,4 +198,12 @@ export class FollowedRooms implements Outlet {
     this.#due.delete(followed);
     for (const resolve of due?.waiting ?? []) resolve();
   }
+}
+
+function isPast(followed: FollowedRoom, entry: Entry): boolean {
+  const { past, last } = followed;
+  if (!past) return false;
+  if (last.epoch === past.epoch && entry.offset <= past.offset) return true;
+  followed.past = undefined;
+  return false;
 }

@@ -1,0 +1,146 @@
+import { type Broker, connectBroker, openEmbeddedBroker, serveBroker } from "@holdfast/broker";
+import { openNatsBroker } from "@holdfast/broker-nats";
+import { connectRedisBroker } from "@holdfast/broker-redis";
+import type { Server } from "socket.io";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { NatsServer } from "../packages/broker-nats/test/nats-server.ts";
+import { RedisServer } from "../packages/broker-redis/test/redis-server.ts";
+import { type TestClient, TestCluster, type TestNode, until } from "../packages/socketio/test/cluster.ts";
+
+/** What a Socket.IO cluster stands on; each node has a connection of its own. */
+interface Ground {
+  open(): Broker;
+  close(): Promise<unknown>;
+}
+
+const GROUNDS: Readonly<Record<string, () => Promise<Ground>>> = {
+  "a served broker": async () => {
+    const broker = openEmbeddedBroker();
+    const served = await serveBroker(broker);
+    return { open: () => connectBroker(served.url), close: () => served.close().then(() => broker.close()) };
+  },
+  Redis: async () => {
+    const server = await RedisServer.start();
+    return { open: () => connectRedisBroker(server.url), close: () => server[Symbol.asyncDispose]() };
+  },
+  NATS: async () => {
+    const server = await NatsServer.start();
+    return { open: () => openNatsBroker(server.url), close: () => server.close() };
+  },
+};
+
+const roomGoer = (io: Server) => {
+  io.on("connection", (socket) => {
+    socket.on("join", async (rooms: string[], done: () => void) => {
+      await socket.join(rooms);
+      done();
+    });
+  });
+};
+
+describe.each(Object.entries(GROUNDS))("on %s", (_title, start) => {
+  const brokers: Broker[] = [];
+  let ground: Ground;
+  let cluster: TestCluster;
+  let nodes: TestNode[];
+  let clients: TestClient[];
+  beforeAll(async () => {
+    ground = await start();
+    cluster = new TestCluster(() => {
+      const broker = ground.open();
+      brokers.push(broker);
+      return broker;
+    });
+    nodes = await cluster.nodes(3, {}, roomGoer);
+    clients = await Promise.all(nodes.map((node) => cluster.client(node)));
+  });
+  afterAll(async () => {
+    await cluster?.close();
+    for (const broker of brokers) await broker.close();
+    await ground?.close();
+  });
+
+  const io = (index: number) => (nodes[index] as TestNode).io;
+  const of = (client: TestClient, event: string) =>
+    client.packets.filter(([name]) => name === event).map(([, ...args]) => args);
+
+  it("reaches rooms, everybody and one socket over nodes, in one order for all", async () => {
+    for (const [index, { socket }] of clients.entries()) {
+      await socket.emitWithAck("join", index === 2 ? ["a", "b", "odd room"] : ["a", "b"]);
+    }
+    for (let n = 0; n < 100; n++) {
+      io(n % 3)
+        .to("a")
+        .emit("room", n % 3, n);
+      io(n % 3)
+        .to(["a", "b"])
+        .emit("rooms", n % 3, n);
+      io(n % 3).emit("all", n % 3, n, Buffer.from([n]));
+    }
+    await until(() =>
+      clients.every((client) => ["room", "rooms", "all"].every((event) => of(client, event).length === 100)),
+    );
+    for (const event of ["room", "all"]) {
+      for (const client of clients) expect(of(client, event)).toEqual(of(clients[0] as TestClient, event));
+      const own = of(clients[1] as TestClient, event).filter(([node]) => node === 0);
+      expect(own.map(([, n]) => n)).toEqual(Array.from({ length: 34 }, (_, n) => n * 3));
+    }
+    const [first, , third] = clients as [TestClient, TestClient, TestClient];
+    io(0).to(third.id).emit("direct", 1);
+    io(1).to("odd room").except(first.id).emit("odd", 2);
+    await until(() => of(third, "direct").length + of(third, "odd").length === 2);
+    expect(of(first, "direct")).toEqual([]);
+  });
+
+  it("collects acknowledgements, finds sockets, and asks other servers", async () => {
+    for (const [index, { socket }] of clients.entries()) socket.on("ask", (answer) => answer(index));
+    expect((await io(0).timeout(10_000).emitWithAck("ask")).sort()).toEqual([0, 1, 2]);
+    expect((await io(1).timeout(10_000).to("a").emitWithAck("ask")).sort()).toEqual([0, 1, 2]);
+    expect(await io(1).timeout(10_000).to("nobody").emitWithAck("ask")).toEqual([]);
+    expect((await io(2).in("a").fetchSockets()).map(({ id }) => id).sort()).toEqual(
+      clients.map(({ id }) => id).sort(),
+    );
+    for (const index of [0, 1, 2]) io(index).on("which", (answer: (value: number) => void) => answer(index));
+    expect((await io(2).serverSideEmitWithAck("which")).sort()).toEqual([0, 1]);
+  });
+
+  it("hands volatile packets to whoever can take them", async () => {
+    await until(async () => {
+      io(1).volatile.to("a").emit("typing");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return clients.every((client) => of(client, "typing").length > 0);
+    });
+  });
+
+  it("joins and leaves over nodes in the order of the calls, emits among them", async () => {
+    for (let n = 0; n < 20; n++) {
+      io(0).to("c").emit("before", n);
+      io(0).socketsJoin("c");
+      io(0).to("c").emit("within", n);
+      io(0).socketsLeave("c");
+      io(0).to("c").emit("after", n);
+    }
+    await until(() => clients.every((client) => of(client, "within").length === 20));
+    for (const client of clients) {
+      expect(of(client, "within")).toEqual(Array.from({ length: 20 }, (_, n) => [n]));
+      expect([...of(client, "before"), ...of(client, "after")]).toEqual([]);
+    }
+  });
+
+  it("reaches a client from every node as soon as it is connected, and a room as soon as it is joined", async () => {
+    for (let n = 0; n < 10; n++) {
+      const client = await cluster.client(nodes[n % 3] as TestNode, {
+        transports: [n % 2 === 0 ? "websocket" : "polling"],
+      });
+      io((n + 1) % 3)
+        .to(client.id)
+        .emit("hello", n);
+      await client.socket.emitWithAck("join", [`r${n}`]);
+      io((n + 2) % 3)
+        .to(`r${n}`)
+        .emit("room", n);
+      await until(() => ["hello", "room"].every((event) => of(client, event).length === 1));
+      client.socket.disconnect();
+    }
+  });
+});
