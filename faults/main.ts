@@ -97,7 +97,7 @@ async function endServers(seed: number) {
 async function losePrimaries(seed: number) {
   const report = await redisFailover({ seed, nodes: 3, channels: 3, faults: 8 });
   const text =
-    `${report.accepted} accepted, ${report.lost} lost, ${report.delivered} delivered, ${count(report.faults)}, ` +
+    `${report.accepted} accepted, ${report.lost} lost, ${report.unseen} more unseen, ${report.delivered} delivered, ${count(report.faults)}, ` +
     `${report.repeated} repeated, ${report.resumes} resumes, ${report.resets} resets`;
   return { report, text, replay: scenario, gaps: 0 };
 }

@@ -21,6 +21,8 @@ export interface FailoverReport {
   readonly accepted: number;
   /** Accepted, and not in the log in the end: that this happened is what the run is about. */
   readonly lost: number;
+  /** Lost likewise, and nobody was left who knew of it but those who asked for it. */
+  readonly unseen: number;
   readonly delivered: number;
   readonly faults: Readonly<Record<FailoverFault, number>>;
   /** Publishes that were refused or unanswered, and repeated with their key. */
@@ -34,10 +36,13 @@ export interface FailoverReport {
 interface Run {
   readonly random: Random;
   readonly accepted: Acceptance[];
+  /** Of a channel that nobody follows, by nodes that ended before they could notice a loss. */
+  readonly unseen: Acceptance[];
   repeated: number;
   done: boolean;
 }
 
+const ALONE = "alone";
 const FAULTS: readonly FailoverFault[] = ["loss", "handover", "hang", "amnesia"];
 const QUICK = { minBackOffMs: 10, maxBackOffMs: 100, heartbeatMs: 100, deadAfterMs: 500, requestMs: 3000 };
 /** Whom replicas are to the primary, so that it can shut them out. */
@@ -56,7 +61,7 @@ const SENTINEL = { downAfterMs: 500, failoverMs: 1000 };
 export async function redisFailover(options: FailoverOptions): Promise<FailoverReport> {
   const system = await SentinelSystem.start({ server: SERVER, ...SENTINEL });
   const brokers: Broker[] = [];
-  const run: Run = { random: seededRandom(options.seed), accepted: [], repeated: 0, done: false };
+  const run: Run = { random: seededRandom(options.seed), accepted: [], unseen: [], repeated: 0, done: false };
   try {
     for (let n = 0; n < options.nodes; n++) brokers.push(connectRedisBroker(system.url, QUICK));
     const channels = Array.from({ length: options.channels }, (_, n) => `room-${n + 1}`);
@@ -83,12 +88,17 @@ export async function redisFailover(options: FailoverOptions): Promise<FailoverR
       for (const channel of channels) logs.set(channel, await readLog(first, channel));
       return followers.every(({ seen }) => seen.isAt(logs.get(seen.channel) as FinalLog));
     }, "every subscriber to be at the end");
+    // What comes now is at the places of what was lost.
+    for (let n = 0; n < 5; n++) await surely(() => first.publish(ALONE, new Uint8Array()));
+    const alone = new Map([[ALONE, await readLog(first, ALONE)]]);
+    const unseen = lostOf(run.unseen, alone);
     const witnesses = followers.map(({ seen }) => seen);
     const lost = lostOf(run.accepted, logs);
     return {
       seed: options.seed,
       accepted: run.accepted.length,
       lost: lost.length,
+      unseen: unseen.length,
       delivered: witnesses.reduce((sum, { deliveries }) => sum + deliveries, 0),
       faults,
       repeated: run.repeated,
@@ -97,7 +107,7 @@ export async function redisFailover(options: FailoverOptions): Promise<FailoverR
       violations: [
         ...witnesses.flatMap((witness) => witness.violations(logs.get(witness.channel) as FinalLog)),
         ...commonViolations(witnesses, lost, logs),
-        ...(await continued(first, lost)),
+        ...(await continued(first, [...lost, ...unseen])),
       ],
     };
   } catch (error) {
@@ -150,6 +160,18 @@ async function publish(broker: Broker, channel: string, id: string, run: Run): P
   run.accepted.push({ channel, id, position });
 }
 
+/** By a node that ends right after it. */
+async function publishAlone(url: string, count: number, run: Run): Promise<void> {
+  const broker = connectRedisBroker(url, QUICK);
+  for (let n = 0; n < count; n++) {
+    const id = `alone-${run.unseen.length + 1}`;
+    const data = new TextEncoder().encode(id);
+    const { position } = await surely(() => broker.publish(ALONE, data, { idempotencyKey: id }));
+    run.unseen.push({ channel: ALONE, id, position });
+  }
+  await broker.close();
+}
+
 async function move(followers: readonly Follower[], brokers: readonly Broker[], run: Run): Promise<number> {
   let moves = 0;
   while (!run.done) {
@@ -188,6 +210,7 @@ async function breakOnce(fault: FailoverFault, system: SentinelSystem, run: Run)
       primary.command("ACL", "SETUSER", REPLICA.user, "off");
       primary.command("CLIENT", "KILL", "TYPE", "replica");
       // None of this gets any further.
+      await publishAlone(system.url, 1 + run.random.below(3), run);
       await accept(run, 1 + run.random.below(30));
       await primary.kill();
       await another();

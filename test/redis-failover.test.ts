@@ -11,6 +11,7 @@ test(`what a primary takes along is told to everybody who had it or comes with i
   // Without these the run would prove nothing.
   for (const count of Object.values(report.faults)) expect(count).toBeGreaterThan(0);
   expect(report.lost).toBeGreaterThan(0);
+  expect(report.unseen).toBeGreaterThan(0);
   expect(report.resets).toBeGreaterThan(0);
   expect(report.resumes).toBeGreaterThan(0);
   expect(report.accepted).toBeGreaterThan(report.lost);
