@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { launch, RedisServer, randomPort } from "./redis-server.ts";
 import { waitFor } from "./wait-for.ts";
 
-const WAIT = { timeout: 15_000, interval: 50 };
+const WAIT = { timeout: 30_000, interval: 50 };
 
 export interface SentinelOptions {
   /** Options of each redis-server. */

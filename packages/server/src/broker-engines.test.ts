@@ -1,5 +1,6 @@
 import { pino } from "pino";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { RedisServer } from "../../broker-redis/test/redis-server.ts";
 import { openAnyBroker } from "./broker-engines.ts";
 
 const log = pino({ level: "silent" });
@@ -23,3 +24,22 @@ test.each(["redis://", "rediss+cluster://h/1", "nats://", "constructor:x", "othe
     expect(() => openAnyBroker(url, log)).toThrow(expect.objectContaining({ code: "BROKER_URL_INVALID" }));
   },
 );
+
+test("logs how safe what Redis accepts is, and that it may throw logs away", async () => {
+  const server = await RedisServer.start("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru");
+  const lines: string[] = [];
+  const broker = openAnyBroker(server.url, pino({}, { write: (line: string) => void lines.push(line) }));
+  try {
+    await vi.waitFor(() => expect(lines).toHaveLength(2));
+    expect(JSON.parse(lines[0] ?? "")).toMatchObject({
+      level: 30,
+      server: `127.0.0.1:${server.port}`,
+      appendonly: "no",
+      msg: expect.stringMatching(/^what Redis accepts is kept so: in memory only/),
+    });
+    expect(JSON.parse(lines[1] ?? "")).toMatchObject({ level: 40, policy: "allkeys-lru" });
+  } finally {
+    await broker.close();
+    await server[Symbol.asyncDispose]();
+  }
+});
