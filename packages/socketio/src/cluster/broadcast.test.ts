@@ -3,6 +3,7 @@ import { seededRandom, testSeed } from "@holdfast/broker/testing";
 import type { Server, Socket } from "socket.io";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type TestClient, TestCluster, until } from "../../test/cluster.ts";
+import { bindChannels } from "../bind.ts";
 
 let broker: Broker;
 let cluster: TestCluster;
@@ -230,6 +231,25 @@ it("serves the channel of a room's name: what is published to it reaches the roo
   expect(history.entries.map(({ data }) => new TextDecoder().decode(data))).toEqual([
     '["published",{"n":1}]',
     '["emitted",{"n":2}]',
+  ]);
+});
+
+it("gives a channel's own subscribers what is emitted to the room of its name", async () => {
+  const [a, b] = await cluster.nodes(2, {}, joining);
+  if (!a || !b) throw new Error("too few nodes");
+  bindChannels(b.io, b.holdfast.hub, { fanOut: b.holdfast.fanOut });
+  const client = await cluster.client(b);
+  await client.socket.emitWithAck("holdfast:subscribe", { channel: "lobby" });
+  await join(client, "lobby");
+  a.io.to("lobby").emit("one", { n: 1 });
+  a.io.to("lobby").emit("two", 1, "2");
+  a.io.to(["lobby", "x"]).emit("none");
+  await until(() => ["one", "two", "none"].every((event) => names(client).includes(event)));
+  const entries = client.packets.filter(([event]) => event === "holdfast:entry");
+  expect(entries.map(([, channel, offset, _tag, event, data]) => [channel, offset, event, data])).toEqual([
+    ["lobby", 1, "one", { n: 1 }],
+    ["lobby", 2, "two", [1, "2"]],
+    ["lobby", 3, "none", null],
   ]);
 });
 

@@ -62,7 +62,7 @@ export class Delivery {
 
   volatile(room: Room | undefined, channel: string, data: Uint8Array): void {
     const packet = this.#read(channel, data, 0);
-    if (packet) this.#handOver(room, channel, packet, this.#placeless(packet));
+    if (packet) this.#handOver(room, channel, { ...packet, volatile: true }, this.#placeless(packet));
   }
 
   /** One packet of a log, to one socket that is there since. */
