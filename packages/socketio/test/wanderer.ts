@@ -2,6 +2,8 @@ import type { Broker } from "@holdfast/broker";
 import { type Socket as ClientSocket, Manager } from "socket.io-client";
 import type { TestNode } from "./cluster.ts";
 
+const ANSWER_MS = 10_000;
+
 /** A stock client that goes from node to node, with what it keeps of its session and every packet that it was given. */
 export class Wanderer {
   /** Every event that came, without what the binding put behind its arguments. */
@@ -78,9 +80,11 @@ export class Wanderer {
     const connected = new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve);
       socket.once("connect_error", reject);
+      socket.once("disconnect", (reason) => reject(new Error(reason)));
+      setTimeout(() => reject(new Error("it was not answered")), ANSWER_MS).unref();
     });
     socket.connect();
-    await connected;
+    await connected.finally(() => socket.off("connect").off("connect_error").off("disconnect"));
   }
 
   /** The connection ends without a word of Socket.IO's. */

@@ -1,7 +1,7 @@
 import { type Broker, type Entry, openEmbeddedBroker } from "@holdfast/broker";
 import { seededRandom, testSeed } from "@holdfast/broker/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { type MissedOptions, readMissed } from "./missed.ts";
+import { type MissedOptions, readBefore, readMissed } from "./missed.ts";
 import { channelMark, formatPlace, type Place, parsePlace } from "./place.ts";
 import { markOf, type SessionRoom } from "./session-record.ts";
 
@@ -198,4 +198,23 @@ it("is bounded, by count and by bytes", async () => {
   expect(texts(await missed(rooms, start, { maxEntries: 4 }))).toBe("too-many");
   expect(texts(await missed(rooms, start, { maxBytes: 499 }))).toBe("too-many");
   expect(texts(await missed(rooms, start, { maxEntries: 5, maxBytes: 500 }))).toHaveLength(5);
+});
+
+it("takes for copies that the client has only what was handed out before live entries were kept", async () => {
+  const rooms = [await joined("a")];
+  await publish("a");
+  await publish("a");
+  const last = new Map([["a", { epoch: rooms[0]?.epoch ?? "", offset: 1, tag: log[0]?.entry.tag ?? "" }]]);
+  const options = { rooms: new Map([["a", rooms[0] as SessionRoom]]), last };
+  const before = await readBefore("a", {
+    ...options,
+    read: (channel, query) => broker.history(channel, query),
+    left: new Map(),
+    place: start,
+    seq: 0,
+    fresh: new Set(),
+    maxEntries: 10,
+    maxBytes: 10_000,
+  });
+  expect(before.map(({ entry }) => entry.offset)).toEqual([1]);
 });

@@ -96,11 +96,18 @@ export async function readMissed(options: MissedOptions): Promise<Missed> {
 }
 
 /** The newest entries of a channel that a session has, where {@link readMissed} did not read it. */
-export async function readBefore(channel: string, { read, rooms }: MissedOptions): Promise<MissedEntry[]> {
+export async function readBefore(
+  channel: string,
+  { read, rooms, last }: MissedOptions,
+): Promise<MissedEntry[]> {
   const history = await read(channel, { backwards: true, limit: PAGE });
   const join = rooms.get(channel)?.join.offset ?? 0;
+  // What came since is kept for the session, and not had.
+  const reached = last.get(channel)?.offset ?? 0;
   const entries = history.type === "page" ? history.entries : [];
-  return entries.filter(({ offset }) => offset > join).map((entry) => ({ channel, entry }));
+  return entries
+    .filter(({ offset }) => offset > join && offset <= reached)
+    .map((entry) => ({ channel, entry }));
 }
 
 /** Whether the entry that the node handed out last is one that the client has, or from before it joined. */

@@ -1,0 +1,163 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { openEmbeddedBroker, serveBroker } from "@holdfast/broker";
+import { seededRandom, testSeed } from "@holdfast/broker/testing";
+import { createHoldfast } from "@holdfast/socketio";
+import { Server } from "socket.io";
+import { expect, test } from "vitest";
+import { NatsServer } from "../packages/broker-nats/test/nats-server.ts";
+import { RedisServer } from "../packages/broker-redis/test/redis-server.ts";
+import { Wanderer } from "../packages/socketio/test/wanderer.ts";
+import { anyBroker } from "./support/any-broker.ts";
+
+const CLIENTS = 20;
+const KILLS = 4;
+const seed = testSeed();
+
+interface ServedBroker {
+  readonly url: string;
+  close(): Promise<unknown>;
+}
+
+const ENGINES: Record<string, () => Promise<ServedBroker>> = {
+  "the embedded broker": async () => {
+    const broker = openEmbeddedBroker();
+    const served = await serveBroker(broker);
+    return { url: served.url, close: () => served.close().then(() => broker.close()) };
+  },
+  Redis: async () => {
+    const server = await RedisServer.start();
+    return { url: server.url, close: () => server[Symbol.asyncDispose]() };
+  },
+  NATS: async () => {
+    const server = await NatsServer.start();
+    return { url: `${server.url}?partitions=1`, close: () => server.close() };
+  },
+};
+
+class Node {
+  readonly url: string;
+  readonly child: ChildProcess;
+
+  constructor(url: string, child: ChildProcess) {
+    this.url = url;
+    this.child = child;
+  }
+
+  static async start(broker: string, name: string): Promise<Node> {
+    const child = fork(join(import.meta.dirname, "support/recovery-node.ts"), [broker, name], {
+      execArgv: [],
+    });
+    const [port] = await once(child, "message");
+    return new Node(`http://127.0.0.1:${port}`, child);
+  }
+}
+
+test.each(Object.keys(ENGINES))(
+  `stock clients lose nothing, are given nothing twice and are recovered each time, while servers on %s are killed (SEED=${seed})`,
+  async (engine) => {
+    const { below, next: random, pick } = seededRandom(seed);
+    const served = await (ENGINES[engine] as () => Promise<ServedBroker>)();
+    let count = 0;
+    const startNode = () => Node.start(served.url, `web-${count++}`);
+    const nodes = await Promise.all([startNode(), startNode(), startNode()]);
+
+    // Emits, and serves nobody: what it emits is known to be accepted.
+    const broker = anyBroker(served.url);
+    const holdfast = createHoldfast({ broker, node: "publisher" });
+    const io = new Server(createServer(), { ...holdfast.options });
+    await holdfast.ready;
+
+    const connect = async (client: Wanderer) => {
+      for (let tries = 0; ; tries++) {
+        try {
+          return await client.connect(pick(nodes));
+        } catch (error) {
+          if (tries > 200) throw error;
+          await pause(below(50));
+        }
+      }
+    };
+    const clients = await Promise.all(
+      Array.from({ length: CLIENTS }, async (_, n) => {
+        const client = new Wanderer({ transport: n % 4 === 0 ? "polling" : "websocket" });
+        await connect(client);
+        const rooms = n % 2 === 0 ? ["lobby"] : ["lobby", "den"];
+        for (const room of rooms) await client.socket.timeout(10_000).emitWithAck("join", room);
+        await expect.poll(() => client.place, { timeout: 10_000 }).toBeDefined();
+        return { client, rooms, id: client.id, due: [] as number[], resumes: 0 };
+      }),
+    );
+
+    let isOver = false;
+    const refused: string[] = [];
+    const wandering = clients.map(async (one) => {
+      while (!isOver) {
+        const { socket } = one.client;
+        const until = performance.now() + 100 + below(900);
+        while (socket.connected && performance.now() < until) await pause(5);
+        if (socket.connected && random() < 0.7) one.client.cut();
+        await pause(below(100));
+        await connect(one.client);
+        one.resumes++;
+        if (!one.client.recovered) refused.push(one.id);
+      }
+    });
+
+    let sent = 0;
+    const emitting = (async () => {
+      while (!isOver) {
+        const n = ++sent;
+        const { id } = pick(clients);
+        const [rooms, to] = pick([
+          [[], io],
+          [["lobby"], io.to("lobby")],
+          [["den"], io.to("den")],
+          [["lobby", "den"], io.to(["lobby", "den"])],
+          [[id], io.to(id)],
+        ] as const);
+        for (const one of clients) {
+          const own = [one.id, ...one.rooms];
+          if (rooms.length === 0 || rooms.some((room) => own.includes(room))) one.due.push(n);
+        }
+        await holdfast.emit(to, "n", n);
+        await pause(below(8));
+      }
+    })();
+
+    for (let kill = 0; kill < KILLS; kill++) {
+      await pause(600 + below(400));
+      const [node] = nodes.splice(below(nodes.length), 1);
+      node?.child.kill("SIGKILL");
+      nodes.push(await startNode());
+    }
+    isOver = true;
+    await Promise.all([emitting, ...wandering]);
+
+    const sorted = (numbers: readonly unknown[]) => numbers.map(Number).sort((a, b) => a - b);
+    for (const { client, due } of clients) {
+      await expect.poll(() => client.numbers.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(due.length);
+      expect(sorted(client.numbers)).toEqual(due);
+    }
+    for (const { client, id, rooms } of clients) {
+      const state = await client.socket.timeout(10_000).emitWithAck("state");
+      expect(state).toEqual({ rooms: [id, ...rooms].sort(), joined: rooms });
+    }
+    const resumes = clients.reduce((sum, one) => sum + one.resumes, 0);
+    console.log({ engine, sent, resumes, refused: refused.length, kills: KILLS });
+    expect(refused).toEqual([]);
+    // Without these the run would prove nothing.
+    expect(resumes).toBeGreaterThan(CLIENTS * 2);
+    expect(sent).toBeGreaterThan(100);
+
+    for (const { client } of clients) client.close();
+    await io.close();
+    await holdfast.close();
+    await broker.close();
+    for (const { child } of nodes) child.kill("SIGKILL");
+    await served.close();
+  },
+);
