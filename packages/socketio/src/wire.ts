@@ -10,9 +10,10 @@ export const EVENTS = {
   volatile: "holdfast:volatile",
   reset: "holdfast:reset",
   ended: "holdfast:ended",
-  /** Its only argument is where a client begins to resume from, which Socket.IO's clients keep: docs/recovery.md. */
-  place: "holdfast:place",
 } as const;
+
+/** Its only argument is where a client begins to resume from, which stock clients keep: no event of the channels. */
+export const PLACE_EVENT = "holdfast:place";
 
 /** The event in the place of one that an entry's bytes don't hold: they were written by another program. */
 export const UNREADABLE = "holdfast:unreadable";

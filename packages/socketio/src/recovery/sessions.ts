@@ -6,7 +6,7 @@ import type { PacketEntry } from "../cluster/packet-entry.ts";
 import { LOCAL_ROOM_PREFIX, type Room } from "../cluster/room-channel.ts";
 import type { HoldfastCounters } from "../counters.ts";
 import type { HoldfastEvent } from "../events.ts";
-import { EVENTS } from "../wire.ts";
+import { PLACE_EVENT } from "../wire.ts";
 import type { NewestPages } from "./newest-pages.ts";
 import { formatPlace, START, UNSURE } from "./place.ts";
 import { eachOnce, isForSession } from "./replay.ts";
@@ -214,7 +214,7 @@ export class Sessions {
     this.#join(session, [null, ...this.#host.roomsOf(socket.id)]);
     session.held?.unshift({
       bytes: 0,
-      write: () => this.#host.sendEvent(socket, [EVENTS.place, START]),
+      write: () => this.#host.sendEvent(socket, [PLACE_EVENT, START]),
     });
     this.#watch(session, socket);
     return session;
