@@ -15,7 +15,7 @@ const TOKEN = "a-token-of-the-tests";
 
 /** Nodes with `connectionStateRecovery` around one broker that is served, each with a link of its own. */
 export class RecoveryCluster {
-  readonly broker: Broker = openEmbeddedBroker();
+  broker: Broker = openEmbeddedBroker();
   readonly #clients: Wanderer[] = [];
   readonly #links: Broker[] = [];
   readonly #linkOf = new Map<TestNode, Broker>();
@@ -55,10 +55,14 @@ export class RecoveryCluster {
     for (const socket of node.io.sockets.sockets.values()) cutOff(socket);
   }
 
-  /** All connections to it end, and it can be reached again a moment later. */
-  async restartBroker(): Promise<void> {
+  /** All connections to it end, and it can be reached again a moment later: as it was, or with nothing of what it had. */
+  async restartBroker({ lost = false } = {}): Promise<void> {
     const port = Number(new URL(this.#served?.url ?? "").port);
     await this.#served?.close();
+    if (lost) {
+      await this.broker.close();
+      this.broker = openEmbeddedBroker();
+    }
     this.#served = await serveBroker(this.broker, { port, token: TOKEN });
   }
 

@@ -278,6 +278,26 @@ it(`loses and doubles nothing while clients wander, and one, several and all roo
 });
 
 describe("as Socket.IO itself", () => {
+  it("brings nobody back into a room that was left, and goes by what was given there all the same", async () => {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const client = cluster.client();
+    await client.connect(a);
+    await serverSide(a, client).join("den");
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    a.io.to("den").emit("n", 2);
+    await given(client, 2);
+    serverSide(a, client).leave("den");
+    await until(async () => (await client.record(cluster.broker))?.includes('[["den"') === true);
+    await cluster.kill(a);
+    b.io.to("den").emit("n", "left");
+    b.io.to("lobby").emit("n", 3);
+    await client.connect(b);
+    await given(client, 3);
+    expect([client.recovered, client.numbers]).toEqual([true, upTo(3)]);
+    expect([...serverSide(b, client).rooms]).not.toContain("den");
+  });
+
   it("leaves out what is volatile, waits for an answer, or excepts the client", async () => {
     const [a, b] = [await cluster.node(), await cluster.node()];
     const client = cluster.client();
@@ -499,6 +519,53 @@ describe("starts a client anew, and never with a part of what it missed", () => 
     client.cut();
     await client.connect(b);
     expect(client.recovered).toBe(true);
+  });
+
+  it("where the broker lost its logs: who is away is refused, who is connected is closed and refused", async () => {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const [away, here] = [cluster.client(), cluster.client()];
+    for (const client of [away, here]) await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    for (const client of [away, here]) await given(client, 1);
+    away.cut();
+    await cluster.restartBroker({ lost: true });
+    await until(() => here.socket.disconnected);
+    for (const client of [away, here]) {
+      await client.connect(b);
+      expect(client.recovered).toBe(false);
+    }
+    b.io.to("lobby").emit("n", 2);
+    for (const client of [away, here]) await given(client, 2);
+    expect([away.numbers, here.numbers]).toEqual([upTo(2), upTo(2)]);
+  });
+
+  it("for whom more came than is kept, while middlewares took their time", async () => {
+    const gate: { open?: () => void } = {};
+    const server = { connectionStateRecovery: { maxDisconnectionDuration: 60_000, skipMiddlewares: false } };
+    const slow = (io: Server) => {
+      joinLobby(io);
+      io.use((socket, next) => {
+        if (!socket.recovered) return next();
+        gate.open = next;
+      });
+    };
+    const [a, b] = [await cluster.node(), await cluster.node(slow, server)];
+    const client = cluster.client();
+    await client.connect(a);
+    await until(() => client.place !== undefined);
+    client.cut();
+    const connecting = client.connect(b);
+    await until(() => gate.open !== undefined);
+    const big = Buffer.from(JSON.stringify(["big", "x".repeat(1_000_000)]));
+    for (let n = 0; n < 36; n++) await cluster.broker.publish("lobby", big);
+    await until(() => b.holdfast.counters.sessionsBroken === 1);
+    gate.open?.();
+    await connecting.catch(() => {});
+    await until(() => client.socket.disconnected);
+    await client.connect(b);
+    expect(client.recovered).toBe(false);
+    expect(client.packets.filter(([event]) => event === "big")).toEqual([]);
+    expect(b.events).toContainEqual(expect.objectContaining({ type: "session-broken", reason: "behind" }));
   });
 
   it("in a room that was reset, and closes its connection so that it notices", async () => {

@@ -132,6 +132,17 @@ it("outlives its node for as long as it is told", async () => {
   await expect.poll(() => open("c").find(pid)).toBeUndefined();
 });
 
+it("takes what another program wrote in a record's place for none, and leaves it alone", async () => {
+  const place = { group: `holdfast:session:${pid}`, key: "record" };
+  const junk = new TextEncoder().encode('[1,"/"]');
+  const write = { ...place, owner: "other", ttlMs: 60_000, value: junk, lingerMs: 0 };
+  await broker.leases.put({ ...write, when: { type: "own", version: 0 } });
+  const store = open("a");
+  expect(await store.find(pid)).toBeUndefined();
+  expect(await store.write(pid, () => record(1))).toBe("refused");
+  expect((await broker.leases.list(place.group))[0]?.owner).toBe("other");
+});
+
 it.each([
   ["nothing", ""],
   ["a part of it", pid.slice(0, 19)],
