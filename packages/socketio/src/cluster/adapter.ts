@@ -58,6 +58,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   /** Resolves once what is emitted to the rooms on any node from now on reaches the socket. */
   override addAll(id: string, rooms: Set<Room>): Promise<void> | void {
     super.addAll(id, rooms);
+    this.#delivery.changed();
     const waiting: Promise<void>[] = [];
     for (const room of rooms) {
       const ready = isShared(room) ? this.#follow(room).ready : undefined;
@@ -70,6 +71,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
 
   override del(id: string, room: Room): void {
     super.del(id, room);
+    this.#delivery.changed();
     this.sessions?.left(id, room);
     this.#dropIfEmpty(room);
   }
@@ -77,6 +79,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   override delAll(id: string): void {
     const rooms = [...(this.sids.get(id) ?? [])];
     super.delAll(id);
+    this.#delivery.changed();
     this.sessions?.gone(id);
     for (const room of rooms) this.#dropIfEmpty(room);
     this.#dropIfEmpty(id);

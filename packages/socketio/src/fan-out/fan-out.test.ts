@@ -5,6 +5,7 @@ import { io as connect, type ManagerOptions, type Socket, type SocketOptions } f
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { WebSocketServer } from "ws";
 import { type FanOutServer, startServer } from "../../test/fan-out-server.ts";
+import { cutOff } from "../backlog.ts";
 import { frameOf } from "./frame.ts";
 import { FrameChain } from "./frame-chain.ts";
 import { connectionMisfit, connectionOf, webSocketMisfit } from "./internals.ts";
@@ -71,6 +72,44 @@ it("writes once to each socket what one turn has for its rooms, texts and bytes"
   expect(clients[0]?.seen).toEqual([["n", 0], ["n", 1], bytes, ...count(2, 50)]);
   expect(clients[1]?.seen).toEqual([["n", 0], bytes, ...count(2, 50)]);
   expect(server.fanOut.counters).toEqual({ joined: 3 * 50 + 1, ordinary: 0 });
+});
+
+it("gives a group what follows in common, until one of them is given something else", async () => {
+  const server = await serve();
+  const [one, two, polling] = [
+    await join(server),
+    await join(server),
+    await join(server, { transports: ["polling"] }),
+  ];
+  await nextTurn();
+  const all = [one.server, two.server, polling.server];
+  const packet = (n: number) => [`2["n",${n}]`];
+  let n = 0;
+  const toAll = () => server.fanOut.write(all, packet(n++));
+  for (let round = 0; round < 3; round++) {
+    for (let times = 0; times < 3; times++) toAll();
+    server.fanOut.write([two.server], packet(n++));
+    toAll();
+    toAll();
+    one.server.emit("n", n++);
+    toAll();
+    server.fanOut.write(all, [`51-["n",{"_placeholder":true,"num":0}]`, Buffer.from([n])]);
+    toAll();
+    await nextTurn();
+  }
+  const numbers = Array.from({ length: n }, (_, index) => index);
+  const ofTwo = [3, 3 + 9, 3 + 18];
+  const ofOne = [6, 6 + 9, 6 + 18];
+  const seen = ({ seen }: Client) =>
+    seen.map(([, value]) => value).filter((value) => typeof value === "number");
+  for (const [client, missing] of [
+    [one, ofTwo],
+    [two, ofOne],
+    [polling, [...ofOne, ...ofTwo]],
+  ] as const) {
+    await expect.poll(() => seen(client)).toEqual(numbers.filter((number) => !missing.includes(number)));
+    expect(client.seen.filter(([, value]) => typeof value !== "number")).toHaveLength(3);
+  }
 });
 
 it("makes the frames that ws makes, at every length of their heads", () => {
@@ -200,6 +239,39 @@ it("cuts off a client that does not read, at the bound, and the others go on", a
   expect(server.slow[0]?.queuedBytes).toBeLessThan(bound + 50_000);
   expect(reasons).toEqual(["forced close"]);
   expect(other.seen).toHaveLength(sent);
+});
+
+it("costs others nothing that one of 200 does not read", async () => {
+  const server = await serve({}, { maxQueuedBytes: 100_000_000 });
+  const clients: Client[] = [];
+  while (clients.length < 200)
+    clients.push(...(await Promise.all(Array.from({ length: 50 }, () => join(server)))));
+  const [slow, ...others] = clients as [Client, ...Client[]];
+  const { ws } = (slow.socket.io.engine as unknown as { transport: { ws: { pause(): void } } }).transport;
+  let sent = 0;
+  const round = async () => {
+    const started = performance.now();
+    for (let n = 0; n < 5; n++) server.io.to("room").emit("n", sent++, "x".repeat(1_000));
+    while (others.some((one) => last(one)?.[1] !== sent - 1)) await nextTurn();
+    return performance.now() - started;
+  };
+  const median = async (rounds: number) => {
+    const times: number[] = [];
+    while (times.length < rounds) times.push(await round());
+    return times.sort((a, b) => a - b)[rounds >> 1] as number;
+  };
+  await median(5);
+  const before = await median(9);
+  ws.pause();
+  // More than the kernel takes.
+  slow.server.emit("big", "x".repeat(16_000_000));
+  await round();
+  expect(connectionOf(slow.server).transport.writable).toBe(false);
+  const stalled = await median(9);
+  // A machine that does other work varies by more than this; waiting for the slow one would be without an end.
+  expect(stalled).toBeLessThan(before * 4 + 50);
+  expect(slow.server.connected).toBe(true);
+  cutOff(slow.server);
 });
 
 it("waits for a client that is given one packet larger than the bound", async () => {

@@ -14,7 +14,7 @@ import {
   writeToEngine,
 } from "./internals.ts";
 import { SlowReaders } from "./slow-readers.ts";
-import { Turn } from "./turn.ts";
+import { MAX_JOINED, Turn } from "./turn.ts";
 
 export interface FanOutOptions {
   /** Bytes that may wait to be read by one client, before it is cut off. */
@@ -30,6 +30,23 @@ export interface FanOutOptions {
 export interface WriteOptions {
   readonly volatile?: boolean | undefined;
   readonly compress?: boolean | undefined;
+}
+
+/** Those of one call. */
+interface Group {
+  readonly sockets: Iterable<Socket>;
+  /** What all of them hold, but for those apart, who take the ordinary path. */
+  readonly chain: FrameChain;
+  readonly joined: number;
+  readonly apart: readonly Socket[];
+}
+
+/** One packet on its way, with what is made of it for the first who needs it. */
+interface Write {
+  readonly encoded: Encoded;
+  readonly options: WriteOptions;
+  frame: Buffer | undefined;
+  ordinary: EngineWriteOptions | undefined;
 }
 
 /** What a fan-out has written since it was made. */
@@ -58,8 +75,12 @@ export class FanOut {
   readonly #onMisfit: (reason: string) => void;
   readonly #misfit: (connection?: EngineConnection) => string | undefined;
   readonly #slowReaders: SlowReaders;
-  readonly #turn = new Turn();
+  readonly #turn = new Turn(() => {
+    this.#group = undefined;
+  });
   #fits: boolean | undefined;
+  /** Who was written to last in this turn. */
+  #group: Group | undefined;
 
   constructor(options: FanOutOptions) {
     this.counters = this.#counters;
@@ -71,28 +92,41 @@ export class FanOut {
     this.wsEngine = this.#fits === false ? WebSocketServer : OrderedWebSocketServer;
   }
 
-  /** @param encoded what Socket.IO's encoder made of one packet */
+  /**
+   * @param sockets the same array again stands for the same sockets: then a packet that all of them can be given costs
+   *   nothing for each of them until the turn ends
+   * @param encoded what Socket.IO's encoder made of one packet
+   */
   write(sockets: Iterable<Socket>, encoded: Encoded, options: WriteOptions = {}): void {
-    let frame: Buffer | undefined;
-    let ordinary: EngineWriteOptions | undefined;
+    const group = this.#group;
+    if (group?.sockets === sockets && !options.volatile && this.#giveGroup(group, encoded, options)) return;
+    this.#group = undefined;
+    const write: Write = { encoded, options, frame: undefined, ordinary: undefined };
+    const apart: Socket[] = [];
     let isWatched: boolean | undefined;
+    let first: FrameChain | undefined;
+    let isOne = true;
+    let joined = 0;
     for (const socket of sockets) {
       const connection = connectionOf(socket);
       const sender = this.#fits === false ? undefined : openSender(connection);
       if (sender !== undefined && this.#knows(connection)) {
         isWatched ??= isServerWatched(connection);
-        if (!isWatched) frame ??= frameOf(encoded);
+        if (!isWatched) write.frame ??= frameOf(encoded);
+        const { frame } = write;
         if (frame !== undefined && this.#turn.add(connection.transport, sender, frame)) {
-          this.#counters.joined++;
+          joined++;
+          first ??= sender.pending;
+          isOne &&= sender.pending === first;
           continue;
         }
       }
-      this.#counters.ordinary++;
-      ordinary ??= ordinaryOptions(encoded, options, frame);
-      writeToEngine(socket, encoded, ordinary);
-      if (!connection.transport.writable && !options.volatile) {
-        this.#slowReaders.queued(socket, connection, sizeOf(encoded), encoded.length);
-      }
+      apart.push(socket);
+      this.#writeOrdinarily(socket, connection, write);
+    }
+    this.#counters.joined += joined;
+    if (isOne && first !== undefined && Array.isArray(sockets)) {
+      this.#group = { sockets, chain: first, joined, apart };
     }
   }
 
@@ -105,6 +139,28 @@ export class FanOut {
   close(): void {
     this.#turn.flush();
     this.#slowReaders.close();
+  }
+
+  /** @returns false when its sockets no longer have the same pending: then nothing was done */
+  #giveGroup(group: Group, encoded: Encoded, options: WriteOptions): boolean {
+    const { chain, joined, apart } = group;
+    if (chain.holders !== joined) return false;
+    const frame = frameOf(encoded);
+    if (frame === undefined || chain.length + frame.length > MAX_JOINED || !chain.give(frame)) return false;
+    this.#counters.joined += joined;
+    const write: Write = { encoded, options, frame, ordinary: undefined };
+    for (const socket of apart) this.#writeOrdinarily(socket, connectionOf(socket), write);
+    return true;
+  }
+
+  #writeOrdinarily(socket: Socket, connection: EngineConnection, write: Write): void {
+    const { encoded, options, frame } = write;
+    this.#counters.ordinary++;
+    write.ordinary ??= ordinaryOptions(encoded, options, frame);
+    writeToEngine(socket, encoded, write.ordinary);
+    if (!connection.transport.writable && !options.volatile) {
+      this.#slowReaders.queued(socket, connection, sizeOf(encoded), encoded.length);
+    }
   }
 
   #knows(connection: EngineConnection): boolean {

@@ -2,20 +2,22 @@
  * The frames that some connections have been given in this turn of the event loop, in order. All who were given the
  * same ones hold the same chain, so that a room's members cost one pointer each, and what they are sent is joined once.
  *
- * A chain never changes: one frame more is another chain, which everybody who is given that frame next will find.
+ * For one of them to be given a frame that the others are not, there is another chain with that frame at its end, which
+ * everybody who is given it next will find. A frame for all of them goes into the chain that they hold.
  */
 export class FrameChain {
-  /** Bytes of all frames together. */
-  readonly length: number;
+  /** Connections that hold it. Kept by them. */
+  holders = 0;
+  #length: number;
   readonly #before: FrameChain | undefined;
-  readonly #frame: Buffer;
+  readonly #frames: Buffer[];
   #after: FrameChain | undefined;
   #bytes: Buffer | undefined;
 
   private constructor(before: FrameChain | undefined, frame: Buffer) {
     this.#before = before;
-    this.#frame = frame;
-    this.length = (before?.length ?? 0) + frame.length;
+    this.#frames = [frame];
+    this.#length = (before?.length ?? 0) + frame.length;
   }
 
   /** Where every chain begins: holds nothing. */
@@ -23,27 +25,45 @@ export class FrameChain {
     return new FrameChain(undefined, Buffer.alloc(0));
   }
 
+  /** Bytes of all frames together. */
+  get length(): number {
+    return this.#length;
+  }
+
   /** The chain with this frame at its end. A frame is told from another by identity. */
   with(frame: Buffer): FrameChain {
     // Frames are given to one group after the other, so the last one asked for is the only one asked for again.
     const after = this.#after;
-    if (after !== undefined && after.#frame === frame) return after;
+    if (after !== undefined && after.#frames[0] === frame) return after;
     this.#after = new FrameChain(this, frame);
     return this.#after;
   }
 
+  /** Gives the frame to all who hold the chain. @returns false when another chain goes on from this one: then not */
+  give(frame: Buffer): boolean {
+    if (this.#after !== undefined) return false;
+    this.#frames.push(frame);
+    this.#length += frame.length;
+    this.#bytes = undefined;
+    return true;
+  }
+
   /** All frames as one piece. */
   bytes(): Buffer {
-    this.#bytes ??= this.#before?.length === 0 ? this.#frame : this.#join();
+    this.#bytes ??= this.#join();
     return this.#bytes;
   }
 
   #join(): Buffer {
-    const joined = Buffer.allocUnsafe(this.length);
-    let end = this.length;
+    const [only] = this.#frames;
+    if (only !== undefined && this.#length === only.length) return only;
+    const joined = Buffer.allocUnsafe(this.#length);
+    let end = this.#length;
     for (let chain: FrameChain | undefined = this; chain !== undefined; chain = chain.#before) {
-      end -= chain.#frame.length;
-      joined.set(chain.#frame, end);
+      for (const frame of chain.#frames.toReversed()) {
+        end -= frame.length;
+        joined.set(frame, end);
+      }
     }
     return joined;
   }

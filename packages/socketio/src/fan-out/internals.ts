@@ -119,14 +119,22 @@ export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSen
     super.sendFrame(list, callback);
   }
 
+  /** From now on it holds this chain. */
+  hold(chain: FrameChain): void {
+    if (this.pending !== undefined) this.pending.holders--;
+    chain.holders++;
+    this.pending = chain;
+  }
+
   /** @returns whether the kernel took all of it */
   writePending(): boolean {
-    const stream = this._socket;
-    if (this.pending !== undefined && stream.writable) {
-      this.lastWrite = this.pending.length;
-      stream.write(this.pending.bytes());
+    const { _socket: stream, pending } = this;
+    if (pending !== undefined) {
+      pending.holders--;
+      this.pending = undefined;
+      this.lastWrite = pending.length;
+      if (stream.writable) stream.write(pending.bytes());
     }
-    this.pending = undefined;
     return stream.writableLength === 0;
   }
 }
@@ -197,6 +205,8 @@ export function openSender(connection: EngineConnection): OrderedSender | undefi
   const webSocket = transport.socket;
   if (!(webSocket instanceof OrderedWebSocket)) return undefined;
   const sender = webSocket._sender;
+  // It was looked at in this turn, and whatever was written to it since would have sent what it holds.
+  if (sender.pending !== undefined) return sender;
   const isOpen =
     connection.readyState === "open" &&
     webSocket.readyState === ws.WebSocket.OPEN &&
@@ -277,7 +287,7 @@ export function webSocketMisfit(
       ["close", "\x88\x00", () => webSocket.close()],
     ];
     for (const [name, bytes, write] of writes) {
-      sender.pending = chainOf("é");
+      sender.hold(chainOf("é"));
       if (webSocket.bufferedAmount !== alone.length) return "bufferedAmount doesn't count what is held back";
       write();
       if (taken() !== alone + bytes) return `${name} does not pass the sender's sendFrame`;

@@ -2,7 +2,7 @@ import { FrameChain } from "./frame-chain.ts";
 import { type EngineTransport, holdUntilWritten, type OrderedSender } from "./internals.ts";
 
 /** More than this is not joined: copying it would cost what a second write does. Bytes. */
-const MAX_JOINED = 65_536;
+export const MAX_JOINED = 65_536;
 
 /**
  * What one turn of the event loop has for WebSockets: held back till its end, so that each is written to once.
@@ -12,6 +12,12 @@ export class Turn {
   #empty = FrameChain.empty();
   #waiting: OrderedSender[] = [];
   #end: NodeJS.Immediate | undefined;
+  readonly #onEnd: () => void;
+
+  /** @param onEnd told before what is held back is written */
+  constructor(onEnd: () => void) {
+    this.#onEnd = onEnd;
+  }
 
   /** @returns false when the kernel takes no more of this connection: then nothing was added */
   add(transport: EngineTransport, sender: OrderedSender, frame: Buffer): boolean {
@@ -20,7 +26,7 @@ export class Turn {
       if (!write(sender)) return false;
       chain = undefined;
     }
-    sender.pending = (chain ?? this.#empty).with(frame);
+    sender.hold((chain ?? this.#empty).with(frame));
     if (!sender.isAwaited) {
       sender.isAwaited = true;
       sender.transport = transport;
@@ -34,6 +40,7 @@ export class Turn {
   flush(): void {
     clearImmediate(this.#end);
     this.#end = undefined;
+    this.#onEnd();
     this.#empty = FrameChain.empty();
     const waiting = this.#waiting;
     this.#waiting = [];
