@@ -29,6 +29,12 @@ const TABLE: Readonly<Record<AnyEvent["type"], readonly [level: Level, text: str
   "node-unreadable": ["warn", "a node's record could not be read"],
   "membership-failed": ["warn", "this node could not tell the others of itself; it goes on trying"],
   "membership-missing": ["warn", "the broker can't tell which nodes there are: this one knows of no other"],
+  "forward-failed": [
+    "warn",
+    "a node did not take a request of one of its sessions; the client begins a new one",
+  ],
+  "forward-limit": ["warn", "as many requests as may be are on their way to other nodes; more are refused"],
+  "address-missing": ["error", "the other nodes can't reach this one's sessions: give it its address"],
   "recovery-unavailable": [
     "warn",
     "sessions can't be recovered with this broker: clients that come back start anew",

@@ -1,3 +1,5 @@
+import { type ForwardingCounters, zeroForwardingCounters } from "./forwarding/counters.ts";
+
 /** What a binding has done since it was made. */
 export interface BindingCounters {
   /** Sockets connected now. */
@@ -29,7 +31,7 @@ export function zeroCounters(): BindingCounters {
 }
 
 /** What a node's part in the cluster of Socket.IO servers has done since it was made. */
-export interface HoldfastCounters {
+export interface HoldfastCounters extends ForwardingCounters {
   /** Emits of this node that go to all nodes. */
   emits: number;
   /** Those of them that the broker did not accept. */
@@ -82,5 +84,6 @@ export function zeroHoldfastCounters(): HoldfastCounters {
     sessionsLost: 0,
     sessionWritesFailed: 0,
     replayed: 0,
+    ...zeroForwardingCounters(),
   };
 }

@@ -1,5 +1,6 @@
 import type { HubEvent } from "@holdfast/hub";
 import type { MembershipEvent } from "./cluster/membership.ts";
+import type { ForwardingEvent } from "./forwarding/adopt-engine.ts";
 import type { RestoreRefusal } from "./recovery/restore.ts";
 import type { SessionWrite } from "./recovery/session-store.ts";
 
@@ -30,6 +31,7 @@ export type BindingEvent =
 export type HoldfastEvent =
   | HubEvent
   | MembershipEvent
+  | ForwardingEvent
   | Extract<BindingEvent, { type: "cut-off" | "fan-out-ordinary" | "unreadable" | "delivery-failed" }>
   /** The broker did not accept what was emitted, or it is not known whether it did. `channel`: the first of its rooms. */
   | {

@@ -11,9 +11,9 @@ import type { StockNamespace } from "./cluster/stock.ts";
 import { type HoldfastCounters, zeroHoldfastCounters } from "./counters.ts";
 import { FanOut } from "./fan-out/fan-out.ts";
 import { slimConnections } from "./fan-out/handshake-request.ts";
+import { adoptEngine, type Forwarding } from "./forwarding/adopt-engine.ts";
 import { type HoldfastOptions, readHoldfastOptions } from "./options.ts";
 import { Recovery } from "./recovery/recovery.ts";
-import { ownedSessionIds } from "./session-id.ts";
 
 /** How long a close waits at most for the other nodes to be told. */
 const CLOSE_MS = 1_000;
@@ -57,7 +57,17 @@ export interface EmitTarget {
  */
 export function createHoldfast(options: HoldfastOptions): Holdfast {
   const settings = readHoldfastOptions(options);
-  const { broker, node, retention, sessionSaveMs, maxQueuedBytes, hub: hubOptions, onEvent } = settings;
+  const {
+    broker,
+    node,
+    address,
+    maxForwarding,
+    retention,
+    sessionSaveMs,
+    maxQueuedBytes,
+    hub: hubOptions,
+    onEvent,
+  } = settings;
   const hub = new Hub(broker, { ...hubOptions, node, onEvent });
   const membership = new Membership({ broker, node, onEvent });
   const counters = zeroHoldfastCounters();
@@ -70,6 +80,7 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
     },
     onMisfit: (reason) => onEvent({ type: "fan-out-ordinary", reason }),
   });
+  const forwarding: Forwarding[] = [];
   const cluster = new Cluster({
     hub,
     members: membership,
@@ -78,8 +89,8 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
     handOver: (sockets, packets, how) => fanOut.write(sockets, packets, how),
     recovery,
     onServer: (server) =>
-      whenBound(server, (engine) => {
-        engine.generateId = ownedSessionIds(node);
+      whenBound(server, (engine, http) => {
+        forwarding.push(adoptEngine(engine, { membership, http, address, maxForwarding, counters, onEvent }));
         if (!settings.keepRequests) slimConnections(engine);
       }),
     onEvent,
@@ -88,6 +99,7 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
   let closing: Promise<void> | undefined;
   const close = async () => {
     cluster.close();
+    for (const one of forwarding) one.close();
     fanOut.close();
     // A broker that is away can't be told; it finds out when this node's time is over.
     const told = new AbortController();

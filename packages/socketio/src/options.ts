@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Broker, Retention } from "@holdfast/broker";
 import type { HubOptions } from "@holdfast/hub";
+import { isNodeAddress } from "./cluster/node-record.ts";
 import { BindingError } from "./errors.ts";
 import type { BindingEvent, HoldfastEvent } from "./events.ts";
 import type { FanOut } from "./fan-out/fan-out.ts";
@@ -49,6 +50,13 @@ export interface HoldfastOptions {
   /** This node's name: one of its own for each process that runs at the same time. Default the machine's (pod's) name. */
   readonly node?: string;
   /**
+   * Where the other nodes reach this one's HTTP server, to hand over requests of its sessions: `http://10.0.0.3:3000`.
+   * Default the address that it listens on; where that is every one, `POD_IP`, or the machine's first.
+   */
+  readonly address?: string;
+  /** Requests and upgrades that may be on their way to other nodes at a time. Default 20,000. */
+  readonly maxForwarding?: number;
+  /**
    * How much is kept of the logs of rooms. Those of rooms that are plain channels keep what the broker keeps of any
    * channel. Default 10,000 entries, 5 minutes.
    */
@@ -75,9 +83,10 @@ export interface HoldfastOptions {
   readonly onEvent?: (event: HoldfastEvent) => void;
 }
 
-export type HoldfastSettings = Required<HoldfastOptions>;
+export type HoldfastSettings = Required<Omit<HoldfastOptions, "address">> & Pick<HoldfastOptions, "address">;
 
-const HOLDFAST_DEFAULTS: Omit<HoldfastSettings, "broker" | "node"> = {
+const HOLDFAST_DEFAULTS: Omit<HoldfastSettings, "broker" | "node" | "address"> = {
+  maxForwarding: 20_000,
   retention: { maxEntries: 10_000, maxAgeMs: 300_000 },
   sessionSaveMs: 2_000,
   maxQueuedBytes: 1_048_576,
@@ -89,7 +98,7 @@ const HOLDFAST_DEFAULTS: Omit<HoldfastSettings, "broker" | "node"> = {
 /** @throws BindingError `OPTION_INVALID` that names the option */
 export function readHoldfastOptions(options: HoldfastOptions): HoldfastSettings {
   for (const key of Object.keys(options)) {
-    const isKnown = key === "broker" || key === "node" || Object.hasOwn(HOLDFAST_DEFAULTS, key);
+    const isKnown = ["broker", "node", "address"].includes(key) || Object.hasOwn(HOLDFAST_DEFAULTS, key);
     if (!isKnown) throw new BindingError("OPTION_INVALID", key);
   }
   const settings = { ...HOLDFAST_DEFAULTS, node: hostname(), ...options };
@@ -103,6 +112,9 @@ export function readHoldfastOptions(options: HoldfastOptions): HoldfastSettings 
   if (typeof settings.keepRequests !== "boolean") {
     throw new BindingError("OPTION_INVALID", "keepRequests must be true or false");
   }
+  if (settings.address !== undefined && !isNodeAddress(settings.address))
+    throw new BindingError("OPTION_INVALID", "address must be http://HOST:PORT");
+  atLeast("maxForwarding", settings.maxForwarding, 0);
   atLeast("retention.maxEntries", settings.retention.maxEntries, 1);
   atLeast("retention.maxAgeMs", settings.retention.maxAgeMs, 1);
   return settings;
