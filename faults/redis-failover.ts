@@ -38,6 +38,7 @@ interface Run {
   readonly accepted: Acceptance[];
   /** Of a channel that nobody follows, by nodes that ended before they could notice a loss. */
   readonly unseen: Acceptance[];
+  readonly violations: string[];
   repeated: number;
   done: boolean;
 }
@@ -61,7 +62,14 @@ const SENTINEL = { downAfterMs: 500, failoverMs: 1000 };
 export async function redisFailover(options: FailoverOptions): Promise<FailoverReport> {
   const system = await SentinelSystem.start({ server: SERVER, ...SENTINEL });
   const brokers: Broker[] = [];
-  const run: Run = { random: seededRandom(options.seed), accepted: [], unseen: [], repeated: 0, done: false };
+  const run: Run = {
+    random: seededRandom(options.seed),
+    accepted: [],
+    unseen: [],
+    violations: [],
+    repeated: 0,
+    done: false,
+  };
   try {
     for (let n = 0; n < options.nodes; n++) brokers.push(connectRedisBroker(system.url, QUICK));
     const channels = Array.from({ length: options.channels }, (_, n) => `room-${n + 1}`);
@@ -105,6 +113,7 @@ export async function redisFailover(options: FailoverOptions): Promise<FailoverR
       resumes,
       resets: witnesses.reduce((sum, { resets }) => sum + resets, 0),
       violations: [
+        ...run.violations,
         ...witnesses.flatMap((witness) => witness.violations(logs.get(witness.channel) as FinalLog)),
         ...commonViolations(witnesses, lost, logs),
         ...(await continued(first, [...lost, ...unseen])),
@@ -147,17 +156,21 @@ class Follower {
 }
 
 async function publishOn(broker: Broker, name: string, channels: readonly string[], run: Run): Promise<void> {
+  let last = 0;
   for (let n = 1; !run.done; n++) {
-    await publish(broker, run.random.pick(channels), `${name}-${n}`, run);
+    const seq = await publish(broker, run.random.pick(channels), `${name}-${n}`, run);
+    if (seq <= last) run.violations.push(`${name} was given the seq ${seq} after ${last}`);
+    last = seq;
     await pause(run.random.below(10));
   }
 }
 
-async function publish(broker: Broker, channel: string, id: string, run: Run): Promise<void> {
+async function publish(broker: Broker, channel: string, id: string, run: Run): Promise<number> {
   const data = new TextEncoder().encode(id);
   const again = () => run.repeated++;
-  const { position } = await surely(() => broker.publish(channel, data, { idempotencyKey: id }), again);
+  const { position, seq } = await surely(() => broker.publish(channel, data, { idempotencyKey: id }), again);
   run.accepted.push({ channel, id, position });
+  return seq;
 }
 
 /** By a node that ends right after it. */

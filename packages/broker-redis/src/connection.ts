@@ -49,7 +49,7 @@ export class Connection {
     this.address = address;
     this.#redis = redis;
     redis.on("error", (error: Error) => {
-      this.#reason ??= error;
+      this.#reason ??= withoutCommand(error);
     });
     redis.once("close", () => this.close(this.#reason ?? new Error("The server closed the connection.")));
     this.#timer = setInterval(() => this.#beat(), heartbeatMs);
@@ -94,7 +94,7 @@ export class Connection {
       if (connection.#reason) throw connection.#reason;
       return connection;
     } catch (error) {
-      connection.close(error as Error);
+      connection.close(withoutCommand(error as Error));
       throw connection.#reason ?? error;
     }
   }
@@ -110,10 +110,14 @@ export class Connection {
    * @throws ReplyError that the server answered; another Error when the connection is lost.
    */
   async ask(name: string, args: readonly Argument[]): Promise<Reply> {
-    // The library does not change them.
-    const reply = await this.#redis.callBuffer(name, args as Argument[]);
-    this.#quiet = false;
-    return reply as Reply;
+    try {
+      // The library does not change them.
+      return (await this.#redis.callBuffer(name, args as Argument[])) as Reply;
+    } catch (error) {
+      throw withoutCommand(error as Error);
+    } finally {
+      this.#quiet = false;
+    }
   }
 
   /** From now on this is told what is announced. */
@@ -147,4 +151,10 @@ export class Connection {
     if (this.#quiet) this.#redis.ping().catch(() => undefined);
     this.#quiet = true;
   }
+}
+
+/** The library puts what was asked into an error: passwords and data, which belong in no log. */
+function withoutCommand(error: Error): Error {
+  Reflect.deleteProperty(error, "command");
+  return error;
 }

@@ -153,14 +153,16 @@ describe("a server", () => {
     const server = await start();
     const [a, b] = [connect(server.port), connect(server.port)];
     const seen = await Followed.on(b, CHANNEL);
-    const { position } = await publishSurely(a, CHANNEL, "1");
+    for (const content of ["a", "b"]) await publishSurely(a, "another", content);
+    const { position, seq } = await publishSurely(a, CHANNEL, "1");
     await vi.waitFor(() => expect(seen.contents).toEqual(["1"]), WAIT);
     await server.restart();
     await vi.waitFor(
       () => expect(seen.resets).toMatchObject([{ reason: "epoch", head: { offset: 0 } }]),
       WAIT,
     );
-    await publishSurely(a, CHANNEL, "anew");
+    // Nobody takes it for what came before: it counts on.
+    expect((await publishSurely(a, CHANNEL, "anew")).seq).toBeGreaterThan(seq);
     await vi.waitFor(() => expect(seen.contents).toEqual(["1", "anew"]), WAIT);
     expect(await a.history(CHANNEL, { since: position })).toMatchObject({ reason: "epoch" });
   });

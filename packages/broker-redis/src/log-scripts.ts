@@ -25,6 +25,12 @@ local function announce(sharded, name, message)
   call(sharded and 'SPUBLISH' or 'PUBLISH', P .. 'c ' .. name, message)
 end
 
+-- Counting goes on from what has been seen, also where this server was never given it, or lost it.
+local function countFrom(seen)
+  local last = tonumber(call('GET', P) or 0)
+  if last < seen then call('INCRBY', P, seen - last) end
+end
+
 -- An epoch begins with when it was made, so that of two it is known which came later: a server that has the earlier one
 -- has lost the later one.
 local function madeAt(epoch) return tonumber(string.sub(epoch, 1, 8), 16) or 0 end
@@ -33,6 +39,7 @@ local function newEpoch(random, after) return string.format('%08x', math.max(clo
 -- The states of these channels, as they are kept; false for one that is not there.
 local function packedOf(names)
   local keys = {}
+  if #names == 0 then return keys end
   for i, name in ipairs(names) do keys[i] = P .. 'm ' .. name end
   return call('MGET', unpack(keys))
 end
@@ -107,7 +114,8 @@ export const TAG_CHARACTERS = 6;
 
 /**
  * ARGV: sharded (1, 0), random text for the epoch of channels that are new, the tag of all these entries, default entries and
- * age (ms), how long keys are kept and unused channels are remembered (ms), how many arguments a publication has; then for
+ * age (ms), how long keys are kept and unused channels are remembered (ms), the greatest seq that the publisher has seen, how
+ * many arguments a publication has; then for
  * each publication channel (empty: that of the one before) and data, and if there are four, idempotency key and own retention
  * (`ENTRIES AGE`), empty where there is none.
  *
@@ -119,11 +127,15 @@ export const TAG_CHARACTERS = 6;
 export const PUBLISH = new Script(`${COMMON}
 local sharded, epoch, tag = ARGV[1] == '1', ARGV[2], ARGV[3]
 local entries, age, keep, forget = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
-local width = tonumber(ARGV[8])
-local count = (#ARGV - 8) / width
+local seen, width = tonumber(ARGV[8]), tonumber(ARGV[9])
+local count = (#ARGV - 9) / width
 local seq = call('INCRBY', P, count) - count
+if seq < seen then
+  countFrom(seen + count)
+  seq = seen
+end
 local names, numbers = {}, {}
-for at = 9, #ARGV, width do
+for at = 10, #ARGV, width do
   local name = ARGV[at]
   if name ~= '' and not numbers[name] then
     names[#names + 1] = name
@@ -137,7 +149,7 @@ local name, metas, fresh, out, repeated, lengths = '', {}, {}, {seq, 0}, {}, {}
 local told, texts, last = {}, {}, 0
 local field = tag .. now
 for i = 1, count do
-  local at = 9 + (i - 1) * width
+  local at = 10 + (i - 1) * width
   local data, key, own = ARGV[at + 1], '', ''
   if ARGV[at] ~= '' then name = ARGV[at] end
   if width == 4 then key, own = ARGV[at + 2], ARGV[at + 3] end
@@ -206,7 +218,8 @@ return out
 
 /**
  * Heads of channels, which are made where they are not there yet. ARGV: sharded, random text for new epochs, default age and
- * how long unused channels are remembered (ms); then for each channel its name, and the epoch, offset and tag of a
+ * how long unused channels are remembered (ms), the greatest seq that was seen; then for each channel its name, and the epoch,
+ * offset and tag of a
  * position that this node has seen there itself (epoch empty: none).
  *
  * A position that was seen in the present epoch, and is not in the log any more, or one of a later epoch, proves that the
@@ -216,13 +229,14 @@ return out
  */
 export const HEADS = new Script(`${COMMON}
 local sharded, epoch, age, forget = ARGV[1] == '1', ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+countFrom(tonumber(ARGV[5]))
 local out, names, metas = {}, {}, {}
-for at = 5, #ARGV, 4 do names[#names + 1] = ARGV[at] end
+for at = 6, #ARGV, 4 do names[#names + 1] = ARGV[at] end
 local packed = packedOf(names)
-for at = 5, #ARGV, 4 do
+for at = 6, #ARGV, 4 do
   local name, seen, offset, tag = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3]
   -- A channel may come twice, with two positions that were seen there.
-  local m = metas[name] or open(name, epoch, 1, age, packed[(at - 1) / 4])
+  local m = metas[name] or open(name, epoch, 1, age, packed[(at - 2) / 4])
   metas[name] = m
   local another = false
   if seen == m.e and not m.new then

@@ -12,6 +12,7 @@ import { EPOCH_CHARACTERS, PUBLISH, TAG_CHARACTERS } from "./log-scripts.ts";
 import type { Partitions } from "./partitions.ts";
 import { brokerError } from "./redis-error.ts";
 import type { Router } from "./router.ts";
+import type { Seqs } from "./seqs.ts";
 
 export interface PublisherSettings {
   readonly requestMs: number;
@@ -55,16 +56,24 @@ export class Publisher {
   readonly #partitions: Partitions;
   readonly #router: Router;
   readonly #settings: PublisherSettings;
+  readonly #seqs: Seqs;
   #batch: Waiting[] = [];
   #batchBytes = 0;
   #scheduled: NodeJS.Immediate | undefined;
   #pendingBytes = 0;
 
-  constructor(partition: number, partitions: Partitions, router: Router, settings: PublisherSettings) {
+  constructor(
+    partition: number,
+    partitions: Partitions,
+    router: Router,
+    settings: PublisherSettings,
+    seqs: Seqs,
+  ) {
     this.#partition = partition;
     this.#partitions = partitions;
     this.#router = router;
     this.#settings = settings;
+    this.#seqs = seqs;
   }
 
   publish(channel: string, data: Uint8Array, options: PublishOptions): Promise<Published> {
@@ -137,16 +146,20 @@ export class Publisher {
     const { maxEntries, maxAgeMs, idempotencyMs, forgetChannelAfterMs } = this.#settings;
     const tag = randomText(TAG_CHARACTERS);
     const head = [this.#router.sharded ? 1 : 0, randomText(EPOCH_CHARACTERS), tag, maxEntries, maxAgeMs];
+    const seen = this.#seqs.of(this.#partition);
     const call = PUBLISH.call(keys, [
       ...head,
       idempotencyMs,
       forgetChannelAfterMs,
+      seen,
       ...argumentsOf(publications),
     ]);
     this.#pendingBytes += bytes;
     try {
       const reply = await this.#router.run(this.#partition, { ...call, repeatable, deadline });
-      return readPublished(reply, tag, publications);
+      const published = readPublished(reply, tag, publications);
+      for (const { seq } of published) this.#seqs.saw(this.#partition, seq);
+      return published;
     } finally {
       this.#pendingBytes -= bytes;
     }

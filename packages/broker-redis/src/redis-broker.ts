@@ -39,6 +39,7 @@ import { Publisher } from "./publisher.ts";
 import { brokerError } from "./redis-error.ts";
 import { RedisLeases } from "./redis-leases.ts";
 import type { Router, RouterHost } from "./router.ts";
+import { Seqs } from "./seqs.ts";
 import { Witness } from "./witness.ts";
 
 /** Channels that read what they missed at one time. */
@@ -61,6 +62,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
   readonly #publishers: readonly Publisher[];
   readonly #channels = new Map<string, FollowedChannel>();
   readonly #reads = new Turns(CATCHING_UP);
+  readonly #seqs = new Seqs();
   readonly #witness = new Witness(WITNESSED);
   /** Channels whose heads are looked at in the next turn of the event loop. */
   readonly #toCheck = new Set<FollowedChannel>();
@@ -77,7 +79,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     this.#router = route(this);
     this.#partitions = new Partitions(settings.prefix, this.#router.partitions);
     this.#publishers = this.#partitions.keys.map(
-      (_, partition) => new Publisher(partition, this.#partitions, this.#router, settings),
+      (_, partition) => new Publisher(partition, this.#partitions, this.#router, settings, this.#seqs),
     );
     this.leases = new RedisLeases({
       router: this.#router,
@@ -184,7 +186,9 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     ]);
     const deadline = performance.now() + requestMs;
     try {
-      return readPage(await this.#router.run(partition, { ...call, repeatable: true, deadline }));
+      const page = readPage(await this.#router.run(partition, { ...call, repeatable: true, deadline }));
+      this.#seqs.saw(partition, page.seq);
+      return page;
     } catch (error) {
       throw brokerError(error);
     }
@@ -240,7 +244,9 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     this.#status.unavailable(error);
   }
 
-  moved(): void {
+  moved(partitions: readonly number[]): void {
+    // Where it fails, those who publish say it too.
+    for (const partition of partitions) this.#heads(partition, []).catch(() => undefined);
     void this.#testify();
     this.#checkAll();
   }
@@ -271,8 +277,11 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
       if (group !== undefined) this.leases.changed(group, message);
       return;
     }
-    for (const announcement of readAnnouncements(message))
+    for (const announcement of readAnnouncements(message)) {
+      if (announcement.type === "entry")
+        this.#seqs.saw(this.#partitions.of(followed.name), announcement.entry.seq);
       if (followed.take(announcement) === "check") this.#check(followed);
+    }
   }
 
   /** Heads are looked at together with those of other channels that ask for it in this turn of the event loop. */
@@ -316,7 +325,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
   ): Promise<readonly Position[]> {
     const { maxAgeMs, forgetChannelAfterMs, requestMs } = this.#settings;
     const args: Argument[] = [this.#router.sharded ? 1 : 0, randomText(EPOCH_CHARACTERS)];
-    args.push(maxAgeMs, forgetChannelAfterMs);
+    args.push(maxAgeMs, forgetChannelAfterMs, this.#seqs.of(partition));
     for (const [name, seen] of channels)
       args.push(name, seen?.epoch ?? "", seen?.offset ?? 0, seen?.tag ?? "");
     const deadline = performance.now() + requestMs;
