@@ -56,7 +56,7 @@ export type HoldfastEvent =
       readonly type: "session-unrecoverable";
       readonly namespace: string;
       readonly socket: string;
-      readonly reason: Exclude<SessionWrite, "stored">;
+      readonly reason: Exclude<SessionWrite, "stored" | "refused">;
     }
   /** A socket was disconnected: it was to miss something, as a room of it was reset, or more waits for it than is kept. */
   | {

@@ -32,6 +32,11 @@ export class AdapterHost implements SessionHost {
     return this.#adapter.sids.get(sid) ?? NO_ROOMS;
   }
 
+  membersOf(room: Room | null): Iterable<string> {
+    const { rooms, sids } = this.#adapter;
+    return room === null ? sids.keys() : (rooms.get(room) ?? NO_ROOMS);
+  }
+
   channelOf(room: Room | null): string {
     return room === null ? namespaceChannel(this.namespace) : roomChannel(this.namespace, room);
   }

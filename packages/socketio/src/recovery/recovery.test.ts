@@ -402,6 +402,36 @@ describe("between a restore and the connection", () => {
     expect([client.recovered, client.numbers]).toEqual([true, upTo(6)]);
   });
 
+  it("lets a client in that comes again on the same node, while its first connection still is with the middlewares", async () => {
+    const opens: (() => void)[] = [];
+    const slowly = (io: Server) => {
+      joinLobby(io);
+      io.use((socket, next) => {
+        if (socket.recovered) opens.push(next);
+        else next();
+      });
+    };
+    const [a, b] = [await cluster.node(), await cluster.node(slowly, server)];
+    const client = cluster.client();
+    await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    client.cut();
+    const first = client.connect(b).catch(() => "gone");
+    await until(() => opens.length === 1);
+    client.cut();
+    expect(await first).toBe("gone");
+    const second = client.connect(b);
+    a.io.to("lobby").emit("n", 2);
+    opens[0]?.();
+    await until(() => opens.length === 2);
+    opens[1]?.();
+    await second;
+    a.io.to("lobby").emit("n", 3);
+    await given(client, 3);
+    expect([client.recovered, client.numbers]).toEqual([true, upTo(3)]);
+  });
+
   it("frees it where a middleware refuses, and the client may come back", async () => {
     const gate: { open?: () => void; error?: Error } = { error: new Error("no") };
     const [a, b] = [await cluster.node(), await cluster.node(slow(gate), server)];

@@ -34,14 +34,20 @@ export type RestoreRefusal =
   | "broken";
 
 interface RestoreHooks {
-  /** From now on live entries of the session's rooms are kept for it. */
-  begin(session: Session): void;
+  /** Resolves once no socket of this node has the session. */
+  leave(): Promise<void>;
+  /**
+   * From now on live entries of the session's rooms are kept for it.
+   *
+   * @returns false where another socket of this node has it
+   */
+  begin(session: Session): boolean;
   isCurrent(session: Session): boolean;
 }
 
 const TRIES = 5;
 /** For all that a restore asks of the broker together. */
-const RESTORE_MS = 10_000;
+const RESTORE_MS = 30_000;
 const MAX_MISSED = { maxEntries: 10_000, maxBytes: 16 * 1024 * 1024 } as const;
 
 class Refused extends Error {
@@ -108,10 +114,12 @@ export class Restore {
   async #restore(pid: string, offset: string): Promise<RestoredSession> {
     const place = parsePlace(offset);
     if (!place) throw new Refused("place");
+    await this.#hooks.leave();
     const session = await this.#take(pid);
     const rooms = [...session.rooms.keys()].filter((room) => room !== null);
+    do await this.#hooks.leave();
+    while (!this.#hooks.begin(session));
     this.#session = session;
-    this.#hooks.begin(session);
     const entered = this.#host.enter(session.sid, rooms);
     for (const room of session.rooms.keys()) {
       const channel = this.#host.channelOf(room);
@@ -129,6 +137,7 @@ export class Restore {
     this.#check(session);
     if (!missed.ok) throw new Refused(missed.reason);
     await this.#merge(session, missed, options);
+    session.isRestored = true;
     const { sid, data } = session;
     return { sid, pid, rooms, data, missedPackets: [] };
   }

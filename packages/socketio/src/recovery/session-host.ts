@@ -20,6 +20,8 @@ export interface SessionHost {
   socket(sid: string): Socket | undefined;
   /** The rooms that a socket is in, connected or not. */
   roomsOf(sid: string): ReadonlySet<Room>;
+  /** The sockets in a room, connected or not; `null`: all. */
+  membersOf(room: Room | null): Iterable<string>;
   /** `null`: everybody in the namespace. */
   channelOf(room: Room | null): string;
   followed(channel: string): HostRoom | undefined;

@@ -20,7 +20,7 @@ export interface FoundSession {
 
 /**
  * - `stored`: the broker has the record, as it was when the write was asked for or newer.
- * - `unwritable`: its record is larger than a lease's value, or `socket.data` is nothing for JSON.
+ * - `unwritable`: its record is larger than a lease's value, `socket.data` is nothing for JSON, or the broker was closed.
  * - `full`: the broker has no room for it.
  * - `refused`: another node has the session, or it is over.
  *
@@ -171,7 +171,7 @@ export class SessionStore {
         if (writing.ended.signal.aborted) return "refused";
         onError(error);
         if (error instanceof BrokerError && FULL.has(error.code)) return this.#giveUp(pid, "full");
-        if (error instanceof BrokerError && !error.retryable) return this.#giveUp(pid, "refused");
+        if (error instanceof BrokerError && !error.retryable) return this.#giveUp(pid, "unwritable");
         await pause(Math.min(RETRY_MS[0] * 2 ** attempt, RETRY_MS[1]), writing.ended.signal);
       }
     }

@@ -46,6 +46,10 @@ export class Session {
   /** Another socket, here or on another node, goes on with it. */
   isReplaced = false;
   isOver = false;
+  /** It was handed to Socket.IO, whose socket for it may still be on its way through middlewares. */
+  isRestored = false;
+  /** Told once it is connected, or over. */
+  onSettled: (() => void)[] = [];
   /** Its changes of rooms so far, and how many of them the record has that was written last. */
   changes = 0;
   written = 0;

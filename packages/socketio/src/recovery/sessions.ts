@@ -42,6 +42,7 @@ export class Sessions {
   readonly #host: SessionHost;
   readonly #context: SessionsContext;
   readonly #bySid = new Map<string, Session>();
+  readonly #byPid = new Map<string, Session>();
   /** Restored ones that are not connected yet, by the rooms that they are in. */
   readonly #pending = new Set<Session>();
   /** Sockets that wait for a channel to be followed. */
@@ -140,8 +141,9 @@ export class Sessions {
     session.isOver = true;
     counters.sessions--;
     this.#bySid.delete(sid);
+    if (this.#byPid.get(session.pid) === session) this.#byPid.delete(session.pid);
     this.#pending.delete(session);
-    for (const sessions of this.#unready.values()) sessions.delete(session);
+    settle(session);
     if (session.held) this.#holding--;
     session.held = undefined;
     if (session.isReplaced) return;
@@ -153,34 +155,34 @@ export class Sessions {
   /** Entries of a room were lost to its sockets: none of them can be told what it missed. */
   reset(room: Room | null, channel: string): void {
     this.forget(channel);
-    for (const session of [...this.#bySid.values()]) {
-      if (session.rooms.has(room)) this.#break(session, "reset");
+    for (const sid of [...this.#host.membersOf(room)]) {
+      const session = this.#bySid.get(sid);
+      if (session) this.#break(session, "reset");
     }
   }
 
   /** Another node goes on with this session. @returns whether it was one of this namespace */
   lost(pid: string): boolean {
-    for (const session of this.#bySid.values()) {
-      if (session.pid !== pid) continue;
-      this.#context.counters.sessionsLost++;
-      this.#replace(session);
-      return true;
-    }
-    return false;
+    const session = this.#byPid.get(pid);
+    if (!session) return false;
+    this.#context.counters.sessionsLost++;
+    this.#replace(session);
+    return true;
   }
 
   /** Socket.IO's `restoreSession`. Never rejects; undefined where the client starts anew. */
   async restore(pid: string, offset: string): Promise<RestoredSession | undefined> {
     if (!isId(pid)) return undefined;
-    for (const session of [...this.#bySid.values()]) if (session.pid === pid) this.#replace(session);
     const restore = new Restore(this.#host, this.#context, {
+      leave: () => this.#leave(pid),
       begin: (session) => {
-        const old = this.#bySid.get(session.sid);
-        if (old) this.#replace(old);
+        if (this.#byPid.has(pid)) return false;
+        const namesake = this.#bySid.get(session.sid);
+        if (namesake) this.#replace(namesake);
         session.kept = [];
-        this.#bySid.set(session.sid, session);
+        this.#add(session);
         this.#pending.add(session);
-        this.#context.counters.sessions++;
+        return true;
       },
       isCurrent: (session) => this.#bySid.get(session.sid) === session,
     });
@@ -202,13 +204,28 @@ export class Sessions {
     }
   }
 
+  #add(session: Session): void {
+    this.#bySid.set(session.sid, session);
+    this.#byPid.set(session.pid, session);
+    this.#context.counters.sessions++;
+  }
+
+  /** Resolves once no socket of this node has the session. */
+  async #leave(pid: string): Promise<void> {
+    for (let session = this.#byPid.get(pid); session; session = this.#byPid.get(pid)) {
+      const { socket, isRestored, onSettled } = session;
+      // Socket.IO has a socket of this id that is not connected yet, and takes it out of its rooms if it never is.
+      if (!socket && isRestored) await new Promise<void>((resolve) => onSettled.push(resolve));
+      else this.#replace(session);
+    }
+  }
+
   #open(socket: Socket): Session | undefined {
     const { pid } = socket as unknown as { readonly pid?: unknown };
     // Clients of older protocols have no session.
     if (!isId(pid) || !isId(socket.id)) return undefined;
     const session = new Session(socket.id, pid);
-    this.#bySid.set(socket.id, session);
-    this.#context.counters.sessions++;
+    this.#add(session);
     session.socket = socket;
     this.#hold(session);
     this.#join(session, [null, ...this.#host.roomsOf(socket.id)]);
@@ -222,6 +239,7 @@ export class Sessions {
 
   #connect(session: Session, socket: Socket): Session {
     session.socket = socket;
+    settle(session);
     this.#pending.delete(session);
     const kept = eachOnce(session.kept ?? [], session.had);
     session.kept = undefined;
@@ -311,6 +329,11 @@ export class Sessions {
     });
     if (session.isOver) return;
     session.written = Math.max(session.written, changes);
+    if (write === "refused") {
+      this.#context.counters.sessionsLost++;
+      this.#replace(session);
+      return;
+    }
     if (write !== "stored") this.#unrecoverable(session, write);
     // What changed meanwhile has a write of its own to wait for.
     if (session.written === session.changes) this.#release(session);
@@ -352,7 +375,7 @@ export class Sessions {
     return dataOf(session) !== session.savedData;
   }
 
-  #unrecoverable(session: Session, reason: Exclude<SessionWrite, "stored">): void {
+  #unrecoverable(session: Session, reason: Exclude<SessionWrite, "stored" | "refused">): void {
     this.#context.counters.sessionsUnrecoverable++;
     const { namespace } = this.#host;
     this.#context.onEvent({ type: "session-unrecoverable", namespace, socket: session.sid, reason });
@@ -387,6 +410,7 @@ export class Sessions {
     session.isReplaced = true;
     if (!session.socket) this.#host.leaveAll(session.sid);
     this.#end(session);
+    this.gone(session.sid);
   }
 
   #end({ socket }: Session): void {
@@ -415,6 +439,10 @@ export class Sessions {
     }
     return isChanged;
   }
+}
+
+function settle({ onSettled }: Session): void {
+  for (const resolve of onSettled.splice(0)) resolve();
 }
 
 async function drained(socket: Socket): Promise<void> {
