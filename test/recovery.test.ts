@@ -14,7 +14,7 @@ import { Wanderer } from "../packages/socketio/test/wanderer.ts";
 import { anyBroker } from "./support/any-broker.ts";
 
 const CLIENTS = 20;
-const KILLS = 4;
+const KILLS = 3;
 const seed = testSeed();
 
 interface ServedBroker {
