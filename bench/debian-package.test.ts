@@ -25,6 +25,13 @@ describe("ensureInstalled", () => {
     expect(installed).toEqual(["dash"]);
   });
 
+  it("looks for the file of a package that has no command", () => {
+    const module = { command: "sh", name: "no-such-module", file: "/no/such/module.so" };
+    const options = { onProgress: () => {}, install: () => true };
+    expect(() => ensureInstalled([module], options)).toThrow("this bench needs no-such-module");
+    ensureInstalled([{ ...module, file: import.meta.filename }], options);
+  });
+
   it.each([false, true])(
     "says what to install when that can't be done (the installer's word: %s)",
     (word) => {

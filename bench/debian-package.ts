@@ -6,6 +6,8 @@ import { delimiter, join } from "node:path";
 export interface DebianPackage {
   readonly command: string;
   readonly name: string;
+  /** A file of it, of which to tell that it is there: for a package that has no command of its own. */
+  readonly file?: string;
 }
 
 /** Asked by the packages' own scripts before they start a service; 101 forbids it (invoke-rc.d(8)). */
@@ -32,12 +34,12 @@ export function ensureInstalled(packages: readonly DebianPackage[], options: Ins
     path = searchPath(),
     install = isDebianRoot() ? installFromDebian : undefined,
   } = options;
-  const missing = packages.filter(({ command }) => !isOnPath(command, path)).map(({ name }) => name);
+  const missing = packages.filter((one) => !isThere(one, path)).map(({ name }) => name);
   if (missing.length === 0) return;
   const list = missing.join(" ");
   if (install) {
     onProgress(`installing from Debian: ${list}`);
-    if (install(missing) && packages.every(({ command }) => isOnPath(command, path))) return;
+    if (install(missing) && packages.every((one) => isThere(one, path))) return;
   }
   throw new Error(`this bench needs ${list}: install it (Debian: apt-get install ${list}) and run again`);
 }
@@ -65,6 +67,10 @@ function apt(args: readonly string[]): boolean {
 /** Debian keeps servers where only root looks for commands. */
 function searchPath(): readonly string[] {
   return [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
+}
+
+function isThere({ command, file }: DebianPackage, path: readonly string[]): boolean {
+  return isOnPath(command, path) && (file === undefined || existsSync(file));
 }
 
 function isOnPath(command: string, path: readonly string[]): boolean {

@@ -11,6 +11,7 @@ describe("fanout bench", () => {
   it("measures every subject and prints one JSON object", async () => {
     const { code, stdout, stderr } = await runCommand(
       ...["fanout", "--json", "--runs", "1", "--clients", "5", "--messages", "20"],
+      ...["--subjects", "stock Socket.IO,ws loop,Holdfast"],
     );
     expect(code, stderr).toBe(0);
     const output = JSON.parse(stdout) as Output;
@@ -20,7 +21,9 @@ describe("fanout bench", () => {
       new Set(["stock Socket.IO", "Holdfast", "ws loop"]),
     );
     expect(cpu).toHaveLength(6);
+    const latency = output.rows.filter(({ metric }) => metric.startsWith("latency p99 at half"));
+    expect(latency).toHaveLength(4);
     for (const { median } of cpu) expect(median).toBeGreaterThan(0);
-    expect(output.targets).toHaveLength(2);
+    expect(output.targets).toHaveLength(4);
   });
 });

@@ -1,56 +1,66 @@
+import { ensureInstalled } from "../debian-package.ts";
 import type { Bench, Measurement, Run } from "../harness.ts";
-import { findRow, type Row, type Target, target } from "../report.ts";
-import type { SubjectProcess } from "../subject-process.ts";
-import type { LoadCalls, ServerCalls } from "./calls.ts";
+import { type Row, type Target, target } from "../report.ts";
+import { NCHAN_PACKAGES } from "./nchan.ts";
+import { NCHAN, NODE_SUBJECTS, type Rig, startRig } from "./rig.ts";
 
 const STOCK = "stock Socket.IO";
 const HOLDFAST = "Holdfast";
 
-const SUBJECTS: ReadonlyMap<string, URL> = new Map([
-  [STOCK, new URL("./subjects/stock-socketio.ts", import.meta.url)],
-  [HOLDFAST, new URL("./subjects/holdfast.ts", import.meta.url)],
-  ["ws loop", new URL("./subjects/ws-loop.ts", import.meta.url)],
-]);
-const LOAD = new URL("./load.ts", import.meta.url);
+/** How many messages the server is given in one tick. */
+const ONE = { name: "one at a time", batch: 1 } as const;
+const TEN = { name: "ten at a time", batch: 10 } as const;
 
-/** How many messages the server is given in one tick, and what of stock Socket.IO's CPU time Holdfast may then use. */
-const MODES = [
-  { name: "one at a time", batch: 1, limit: 1 / 1.6 },
-  { name: "ten at a time", batch: 10, limit: 1 / 6 },
-] as const;
+/** What Holdfast may use at most of another's CPU time. */
+const LIMITS: readonly { readonly mode: string; readonly peer: string; readonly limit: number }[] = [
+  { mode: ONE.name, peer: STOCK, limit: 1 / 1.6 },
+  { mode: ONE.name, peer: NCHAN, limit: 1 },
+  { mode: TEN.name, peer: STOCK, limit: 1 / 6 },
+];
+
+/** Those whose latency Holdfast's is held next to. */
+const LATENCY_PEERS: readonly string[] = [STOCK, "ws loop"];
 
 /** As a part of the messages measured: enough for the server's code to be compiled before it is timed. */
 const WARM_UP = 0.3;
 
-/** A message that has not reached everybody after this long is lost. */
-const RECEIVE_TIMEOUT_MS = 10_000;
+/** Messages per second that a subject took one at a time, by its name: measured before Holdfast, in each run. */
+const saturation = new Map<string, number>();
 
 /** One server process sends to many subscribers of one room: what does a delivery cost it? */
 export const fanout: Bench = {
   name: "fanout",
   summary:
-    "CPU time of one server process for each delivery of a 150-byte message to many WebSocket subscribers",
-  subjects: [...SUBJECTS.keys()],
+    "CPU time and latency of one server process for each delivery of a 150-byte message to many WebSocket subscribers",
+  // Holdfast last: its latency is measured at rates that follow from the others'.
+  subjects: [...NODE_SUBJECTS.keys()].filter((name) => name !== HOLDFAST).concat(NCHAN, HOLDFAST),
+  sections: ["cpu", "latency"],
   options: {
     clients: { summary: "subscribers of the one room", default: 500, max: 15_000 },
     messages: { summary: "messages measured in each mode", default: 400, max: 1_000_000 },
+  },
+  prepare: (subjects, onProgress) => {
+    if (subjects.includes(NCHAN)) ensureInstalled(NCHAN_PACKAGES, { onProgress });
   },
   measure,
   targets,
 };
 
 async function measure(subject: string, run: Run): Promise<readonly Measurement[]> {
-  const module = SUBJECTS.get(subject);
-  if (!module) throw new RangeError(`no subject "${subject}"`);
+  const rig = await startRig(run, subject, run.option("clients"));
+  return [
+    ...(run.wants("cpu") ? await measureCpu(subject, run, rig) : []),
+    ...(run.wants("latency") ? await measureLatency(subject, run, rig) : []),
+  ];
+}
+
+async function measureCpu(subject: string, run: Run, rig: Rig): Promise<readonly Measurement[]> {
+  const { server, load, pump } = rig;
   const clients = run.option("clients");
   const messages = run.option("messages");
-  const server = await run.start<ServerCalls>(module, "server");
-  const load = await run.start<LoadCalls>(LOAD, "load");
-  const pump = new Pump(server, load);
-  await load.call("connect", { ...(await server.call("address", null)), clients });
-
   const measurements: Measurement[] = [];
-  for (const { name, batch } of MODES) {
+  // What is published to nchan over HTTP is never of one tick.
+  for (const { name, batch } of subject === NCHAN ? [ONE] : [ONE, TEN]) {
     await pump.send(Math.ceil(messages * WARM_UP), batch);
     const deliveries = messages * clients;
     await load.call("begin", { deliveries });
@@ -70,38 +80,52 @@ async function measure(subject: string, run: Run): Promise<readonly Measurement[
   return measurements;
 }
 
-/** Publishes batch after batch, each when every subscriber has the one before, so that none waits in a queue. */
-class Pump {
-  readonly #server: SubjectProcess<ServerCalls>;
-  readonly #load: SubjectProcess<LoadCalls>;
-  #next = 0;
-
-  constructor(server: SubjectProcess<ServerCalls>, load: SubjectProcess<LoadCalls>) {
-    this.#server = server;
-    this.#load = load;
+/** Of a peer: how many messages it takes in a second, and the latency at half of that. Of Holdfast: at half of theirs. */
+async function measureLatency(subject: string, run: Run, rig: Rig): Promise<readonly Measurement[]> {
+  const { load, pump } = rig;
+  const messages = run.option("messages");
+  if (LATENCY_PEERS.includes(subject)) {
+    await pump.send(Math.ceil(messages * WARM_UP), 1);
+    const before = performance.now();
+    await pump.send(messages, 1);
+    saturation.set(subject, (messages * 1000) / (performance.now() - before));
+  } else if (subject === HOLDFAST) {
+    await pump.send(Math.ceil(messages * WARM_UP), 1);
   }
-
-  /** @throws Error when a message is lost, doubled or overtaken, or a process ends. */
-  async send(messages: number, batch: number): Promise<void> {
-    const end = this.#next + messages;
-    while (this.#next < end) {
-      const count = Math.min(batch, end - this.#next);
-      this.#server.tell("publish", { first: this.#next, count });
-      this.#next += count;
-      const received = this.#load.call("received", { next: this.#next, timeoutMs: RECEIVE_TIMEOUT_MS });
-      await Promise.race([received, this.#server.failure]);
-    }
+  const measurements: Measurement[] = [];
+  for (const peer of subject === HOLDFAST ? LATENCY_PEERS : [subject]) {
+    const rate = saturation.get(peer);
+    if (rate === undefined) continue;
+    await load.call("begin", { deliveries: messages * run.option("clients") });
+    await pump.sendAtRate(messages, rate / 2);
+    const { p50, p99 } = await load.call("end", null);
+    measurements.push(
+      { metric: latencyMetric("p50", peer), unit: "ms", value: p50 / 1000 },
+      { metric: latencyMetric("p99", peer), unit: "ms", value: p99 / 1000 },
+    );
   }
+  return measurements;
 }
 
+/** Those whose figures there are: not every run measures every subject and section. */
 function targets(rows: readonly Row[]): readonly Target[] {
-  return MODES.map(({ name, limit }) => {
-    const metric = cpuMetric(name);
-    const ratio = findRow(rows, HOLDFAST, metric).median / findRow(rows, STOCK, metric).median;
-    return target(`${metric}: ${HOLDFAST} against ${STOCK}`, ratio, limit, "ratio");
-  });
+  const against = (metric: string, peer: string, limit: number): Target[] => {
+    const [ours, theirs] = [HOLDFAST, peer].map(
+      (subject) => rows.find((row) => row.subject === subject && row.metric === metric)?.median,
+    );
+    if (ours === undefined || theirs === undefined) return [];
+    return [target(`${metric}: ${HOLDFAST} against ${peer}`, ours / theirs, limit, "ratio")];
+  };
+  return [
+    ...LIMITS.flatMap(({ mode, peer, limit }) => against(cpuMetric(mode), peer, limit)),
+    ...LATENCY_PEERS.flatMap((peer) => against(latencyMetric("p99", peer), peer, 1)),
+  ];
 }
 
 function cpuMetric(mode: string): string {
   return `server CPU per delivery, ${mode}`;
+}
+
+function latencyMetric(part: string, peer: string): string {
+  return `latency ${part} at half of ${peer}'s rate`;
 }
