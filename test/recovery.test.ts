@@ -83,7 +83,7 @@ test.each(Object.keys(ENGINES))(
     };
     const clients = await Promise.all(
       Array.from({ length: CLIENTS }, async (_, n) => {
-        const client = new Wanderer({ transport: n % 4 === 0 ? "polling" : "websocket" });
+        const client = new Wanderer({ transport: ["polling", "upgrade"][n % 4] ?? "websocket" });
         await connect(client);
         const rooms = n % 2 === 0 ? ["lobby"] : ["lobby", "den"];
         for (const room of rooms) await client.socket.timeout(10_000).emitWithAck("join", room);

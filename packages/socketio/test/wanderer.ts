@@ -16,9 +16,10 @@ export class Wanderer {
   #socket: ClientSocket | undefined;
   #pretence: { _pid: string; _lastOffset: string | undefined } | undefined;
 
+  /** @param options `transport`: also `upgrade`, which is how clients begin unless they are told otherwise */
   constructor({ namespace = "/", transport = "websocket" }: { namespace?: string; transport?: string } = {}) {
     this.#namespace = namespace;
-    this.#transports = [transport];
+    this.#transports = transport === "upgrade" ? ["polling", "websocket"] : [transport];
   }
 
   get socket(): ClientSocket {

@@ -116,46 +116,52 @@ describe("brings a client back, with its id, rooms, data and what it missed", ()
     },
   );
 
-  it("faster than the old node noticed, which then drops its socket and can't write the record again", async () => {
-    const [a, b] = [await cluster.node(), await cluster.node()];
-    const client = cluster.client();
-    await client.connect(a);
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    const old = serverSide(a, client);
-    await client.connect(b);
-    expect(client.recovered).toBe(true);
-    await until(() => old.disconnected);
-    old.data.late = "late";
-    void old.join("late");
-    b.io.to("lobby").emit("n", 2);
-    await given(client, 2);
-    a.io.to(client.id).emit("n", 3);
-    await given(client, 3);
-    expect(client.numbers).toEqual(upTo(3));
-    expect(client.strays).toEqual([]);
-    expect(await client.record(cluster.broker)).not.toContain("late");
-    expect(a.holdfast.counters).toMatchObject({ sessions: 0, sessionsLost: 1 });
-  });
+  it.each(["websocket", "polling"])(
+    "faster than the old node noticed, which then drops its socket and can't write the record again, over %s",
+    async (transport) => {
+      const [a, b] = [await cluster.node(), await cluster.node()];
+      const client = cluster.client({ transport });
+      await client.connect(a);
+      a.io.to("lobby").emit("n", 1);
+      await given(client, 1);
+      const old = serverSide(a, client);
+      await client.connect(b);
+      expect(client.recovered).toBe(true);
+      await until(() => old.disconnected);
+      old.data.late = "late";
+      void old.join("late");
+      b.io.to("lobby").emit("n", 2);
+      await given(client, 2);
+      a.io.to(client.id).emit("n", 3);
+      await given(client, 3);
+      expect(client.numbers).toEqual(upTo(3));
+      expect(client.strays).toEqual([]);
+      expect(await client.record(cluster.broker)).not.toContain("late");
+      expect(a.holdfast.counters).toMatchObject({ sessions: 0, sessionsLost: 1 });
+    },
+  );
 
-  it("on the same node while its old connection is still there, which ends first", async () => {
-    const a = await cluster.node();
-    const client = cluster.client();
-    await client.connect(a);
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    const old = serverSide(a, client);
-    let disconnectedFirst: boolean | undefined;
-    a.io.on("connection", () => {
-      disconnectedFirst = old.disconnected;
-    });
-    await client.connect(a);
-    expect(client.recovered).toBe(true);
-    expect(disconnectedFirst).toBe(true);
-    a.io.to("lobby").emit("n", 2);
-    await given(client, 2);
-    expect([client.numbers, client.strays]).toEqual([upTo(2), []]);
-  });
+  it.each(["websocket", "polling"])(
+    "on the same node while its old connection is still there, which ends first, over %s",
+    async (transport) => {
+      const a = await cluster.node();
+      const client = cluster.client({ transport });
+      await client.connect(a);
+      a.io.to("lobby").emit("n", 1);
+      await given(client, 1);
+      const old = serverSide(a, client);
+      let disconnectedFirst: boolean | undefined;
+      a.io.on("connection", () => {
+        disconnectedFirst = old.disconnected;
+      });
+      await client.connect(a);
+      expect(client.recovered).toBe(true);
+      expect(disconnectedFirst).toBe(true);
+      a.io.to("lobby").emit("n", 2);
+      await given(client, 2);
+      expect([client.numbers, client.strays]).toEqual([upTo(2), []]);
+    },
+  );
 
   it("that was given nothing before", async () => {
     const [a, b] = [await cluster.node(), await cluster.node()];
@@ -241,7 +247,7 @@ it(`loses and doubles nothing while clients wander, and one, several and all roo
   const nodes = await Promise.all([1, 2, 3].map(() => cluster.node()));
   const clients = await Promise.all(
     Array.from({ length: 12 }, async (_, n) => {
-      const client = cluster.client({ transport: n % 4 === 0 ? "polling" : "websocket" });
+      const client = cluster.client({ transport: ["polling", "upgrade"][n % 4] ?? "websocket" });
       const node = pick(nodes);
       await client.connect(node);
       if (n % 2 === 0) await serverSide(node, client).join("den");
@@ -567,6 +573,24 @@ describe("starts a client anew, and never with a part of what it missed", () => 
     b.io.to("lobby").emit("n", 2);
     for (const client of [away, here]) await given(client, 2);
     expect([away.numbers, here.numbers]).toEqual([upTo(2), upTo(2)]);
+  });
+
+  it("who was given its last packet while entries went out of order, until it was given one in order again", async () => {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const [unsure, sure] = [cluster.client(), cluster.client()];
+    for (const client of [unsure, sure]) await client.connect(a);
+    await until(() => unsure.place !== undefined && sure.place !== undefined);
+    const disorder = vi.spyOn(a.holdfast.hub, "inOrder", "get").mockReturnValue(false);
+    a.io.to("lobby").emit("n", 1);
+    for (const client of [unsure, sure]) await given(client, 1);
+    unsure.cut();
+    disorder.mockRestore();
+    a.io.to("lobby").emit("n", 2);
+    await given(sure, 2);
+    sure.cut();
+    for (const client of [unsure, sure]) await client.connect(b);
+    expect([unsure.recovered, sure.recovered]).toEqual([false, true]);
+    expect([unsure.numbers, sure.numbers]).toEqual([upTo(1), upTo(2)]);
   });
 
   it("for whom more came than is kept, while middlewares took their time", async () => {
