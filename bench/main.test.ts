@@ -17,7 +17,8 @@ describe("bench command", () => {
     [["fanout", "--runs", "0"], '--runs is a whole number from 1 to 1000, not "0"'],
     [["fanout", "--clients", "1e9"], '--clients is a whole number from 1 to 15000, not "1e9"'],
     [["ingress", "--only", "http,smtp"], '--only: this bench has no "smtp"; it has: http, websocket'],
-    [["fanout", "--only", "http"], '--only: this bench has no "http"; it has: none'],
+    [["fanout", "--only", "http"], '--only: this bench has no "http"; it has: cpu, latency'],
+    [["connections", "--only", "http"], '--only: this bench has no "http"; it has: none'],
     [["fanout", "--subjects", "Holdfast,"], '--subjects: this bench has no ""; it has: stock Socket.IO'],
     [["fanout", "--colour", "red"], "Unknown option '--colour'"],
   ])("refuses %j with exit code 2", async (args, message) => {
