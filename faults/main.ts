@@ -1,4 +1,4 @@
-// npm run faults -- [--seeds N | --minutes N] [--seed FIRST] [--signal SIGKILL|SIGTERM] [--json]
+// npm run faults -- [--seeds N | --minutes N] [--seed FIRST] [--signal SIGKILL|SIGTERM] [--affinity cookie|none] [--json]
 // Runs the survival scenario with one seed after the other, and stops at the first that breaks a promise.
 //
 // npm run faults -- broker [--seeds N | --minutes N] [--seed FIRST] [--json]
@@ -31,6 +31,7 @@ const { values, positionals } = parseArgs({
     minutes: { type: "string" },
     seed: { type: "string" },
     signal: { type: "string", default: "SIGKILL" },
+    affinity: { type: "string", default: "cookie" },
     json: { type: "boolean", default: false },
   },
 });
@@ -62,6 +63,11 @@ if (signal !== "SIGKILL" && signal !== "SIGTERM") {
   process.exit(2);
 }
 const ending = signal;
+if (values.affinity !== "cookie" && values.affinity !== "none") {
+  console.error(`--affinity takes cookie or none, not "${values.affinity}".`);
+  process.exit(2);
+}
+const affinity = values.affinity;
 const first = whole("seed", (Date.now() % 1_000_000) + 1);
 const seeds = whole("seeds", values.minutes === undefined ? 10 : Number.MAX_SAFE_INTEGER);
 const deadline = Date.now() + whole("minutes", 24 * 60) * 60_000;
@@ -86,11 +92,11 @@ for (let index = 0; index < seeds && Date.now() < deadline; index += 1) {
 }
 
 async function endServers(seed: number) {
-  const report = await survival({ seed, clients: 20, channels: 3, messages: 1000, signal: ending });
+  const report = await survival({ seed, clients: 20, channels: 3, messages: 1000, signal: ending, affinity });
   const text =
     `${report.published} published, ${report.delivered} delivered, ${report.kills} kills, ` +
     `${report.resumes} resumes with ${report.recovered} missed entries, ${report.refused} refused`;
-  return { report, text, replay: `--signal ${ending}`, gaps: report.refused };
+  return { report, text, replay: `--signal ${ending} --affinity ${affinity}`, gaps: report.refused };
 }
 
 /** Here gaps are what is to be told. */

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Random, seededRandom } from "@holdfast/broker/testing";
 import { connect, type HoldfastClient } from "@holdfast/client";
 import { History } from "./history.ts";
@@ -10,7 +12,14 @@ export interface SurvivalOptions {
   readonly messages: number;
   /** How a socket server's process is ended: `SIGKILL` is a crash, `SIGTERM` what Kubernetes sends first. */
   readonly signal: "SIGKILL" | "SIGTERM";
+  /**
+   * `cookie`: what the example's manifests ask for. `none`: the ingress gives each request to the next server, and the
+   * clients keep no cookies, so most requests of a polling session come to a server that doesn't have it. Default `cookie`.
+   */
+  readonly affinity?: Affinity;
 }
+
+export type Affinity = "cookie" | "none";
 
 export interface SurvivalReport {
   readonly seed: number;
@@ -33,8 +42,9 @@ export interface SurvivalReport {
  * rejects when the messages don't arrive at all.
  */
 export async function survival(options: SurvivalOptions): Promise<SurvivalReport> {
+  const { affinity = "cookie" } = options;
   const random = seededRandom(options.seed);
-  await using lab = await LabProcess.start(["examples/chat"]);
+  await using lab = await startLab(affinity);
   const history = new History();
   const counts = { resumes: 0, recovered: 0, refused: 0 };
   const channels = Array.from({ length: options.channels }, (_, index) => `room-${index + 1}`);
@@ -43,10 +53,11 @@ export async function survival(options: SurvivalOptions): Promise<SurvivalReport
   try {
     await Promise.all(
       Array.from({ length: options.clients }, async (_, index) => {
-        // Polling needs affinity, so those clients keep the balancer's cookie, as a browser does.
-        const transports = index % 2 === 0 ? ["polling"] : ["websocket"];
+        const transports = TRANSPORTS[affinity][index % TRANSPORTS[affinity].length] ?? [];
+        // With it clients keep the balancer's cookie, as a browser does.
+        const withCredentials = affinity === "cookie";
         const client = connect(lab.url, {
-          socket: { transports, withCredentials: true, reconnectionDelayMax: 1000 },
+          socket: { transports, withCredentials, reconnectionDelayMax: 1000 },
         });
         clients.push(client);
         const mine = channels.filter((_, at) => at === index % channels.length || random.next() < 0.5);
@@ -80,6 +91,24 @@ export async function survival(options: SurvivalOptions): Promise<SurvivalReport
   } finally {
     for (const client of [publisher, ...clients]) client.close();
   }
+}
+
+/** Every other client polls. */
+const TRANSPORTS: Readonly<Record<Affinity, readonly (readonly string[])[]>> = {
+  cookie: [["polling"], ["websocket"]],
+  none: [["polling"], ["websocket"], ["polling"], ["polling", "websocket"]],
+};
+
+async function startLab(affinity: Affinity): Promise<LabProcess> {
+  const folder = "examples/chat";
+  if (affinity === "cookie") return LabProcess.start([folder]);
+  const manifest = readFileSync(join(import.meta.dirname, "..", folder, "chat.yaml"), "utf8");
+  const without = manifest
+    .replace(/affinityType: GENERATED_COOKIE\n.*affinityCookieTtlSec.*\n/, "affinityType: NONE\n")
+    // Relative to the manifest, which standard input has no folder of.
+    .replace("value: page\n", `value: ${folder}/page\n`);
+  const others = ["api.yaml", "broker.yaml", "ingress.yaml"].map((name) => join(folder, name));
+  return LabProcess.start([...others, "-"], without);
 }
 
 /** Resolves once the client is subscribed for the first time. */
