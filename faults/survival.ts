@@ -94,7 +94,7 @@ export async function survival(options: SurvivalOptions): Promise<SurvivalReport
 }
 
 /** Every other client polls. */
-const TRANSPORTS: Readonly<Record<Affinity, readonly (readonly string[])[]>> = {
+const TRANSPORTS: Readonly<Record<Affinity, readonly ("polling" | "websocket")[][]>> = {
   cookie: [["polling"], ["websocket"]],
   none: [["polling"], ["websocket"], ["polling"], ["polling", "websocket"]],
 };
