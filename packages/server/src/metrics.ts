@@ -97,7 +97,42 @@ export function exportCounters(
     "Requests to other nodes, and answers to them, that failed.",
     () => cluster.requestsFailed,
   );
+  gauge(
+    "holdfast_forwarding",
+    "Requests and upgrades on their way to other nodes.",
+    () => cluster.forwarding,
+  );
+  exportForwarding(registry, cluster);
   exportResumes(registry, counters);
+}
+
+function exportForwarding(registry: Registry, cluster: Readonly<HoldfastCounters>): void {
+  new Counter({
+    name: "holdfast_forwarded_total",
+    help: "Requests of other nodes' sessions that were handed over and answered.",
+    labelNames: ["kind"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc({ kind: "request" }, cluster.forwardedRequests);
+      this.inc({ kind: "upgrade" }, cluster.forwardedUpgrades);
+    },
+  });
+  new Counter({
+    name: "holdfast_sessions_unknown_total",
+    help: "Requests of sessions that no node could be found to answer for, by reason.",
+    labelNames: ["reason"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc({ reason: "ended" }, cluster.refusedEnded);
+      this.inc({ reason: "foreign" }, cluster.refusedForeign);
+      this.inc({ reason: "owner-gone" }, cluster.refusedOwnerGone);
+      this.inc({ reason: "not-issued" }, cluster.refusedNotIssued);
+      this.inc({ reason: "unreachable" }, cluster.refusedUnreachable);
+      this.inc({ reason: "too-many" }, cluster.refusedTooMany);
+    },
+  });
 }
 
 function exportResumes(registry: Registry, counters: Readonly<HubCounters>): void {
