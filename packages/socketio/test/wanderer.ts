@@ -1,5 +1,6 @@
 import type { Broker } from "@holdfast/broker";
 import { type Socket as ClientSocket, Manager } from "socket.io-client";
+import { parsePlace } from "../src/recovery/place.ts";
 import type { TestNode } from "./cluster.ts";
 
 const ANSWER_MS = 10_000;
@@ -55,6 +56,15 @@ export class Wanderer {
   /** What it will say of itself when it connects for the first time. */
   pretend(pid: string, place: string | undefined): void {
     this.#pretence = { _pid: pid, _lastOffset: place };
+  }
+
+  /** How often something came that was published before what had come already, in whichever rooms. */
+  get disorder(): number {
+    const sequence = this.packets.flatMap((packet) => {
+      const place = parsePlace(packet.at(-1));
+      return place?.type === "entry" ? [place.seq] : [];
+    });
+    return sequence.filter((seq, at) => at > 0 && seq <= (sequence[at - 1] ?? 0)).length;
   }
 
   /** Connects, to another node too: the same socket object, with a new engine. */

@@ -240,7 +240,7 @@ describe("brings a client back, with its id, rooms, data and what it missed", ()
 
 const seed = testSeed();
 
-it(`loses and doubles nothing while clients wander, and one, several and all rooms are emitted to everywhere (SEED=${seed})`, {
+it(`loses, doubles and reorders nothing while clients wander, and one, several and all rooms are emitted to everywhere (SEED=${seed})`, {
   timeout: 60_000,
 }, async () => {
   const { below, next: random, pick } = seededRandom(seed);
@@ -279,6 +279,7 @@ it(`loses and doubles nothing while clients wander, and one, several and all roo
   for (const client of clients) {
     await given(client, sent);
     expect([...client.numbers].sort((x, y) => Number(x) - Number(y))).toEqual(upTo(sent));
+    expect(client.disorder).toBe(0);
   }
   expect(refused).toEqual([]);
 });
