@@ -2,7 +2,7 @@ import type { Abilities } from "./abilities.ts";
 import { CommitGroup } from "./commit-group.ts";
 import { EmbeddedLeases } from "./embedded-leases.ts";
 import { BrokerError } from "./errors.ts";
-import { Feed } from "./feed.ts";
+import { Feed, type FeedHost } from "./feed.ts";
 import type { LeaseTable } from "./lease-table.ts";
 import {
   checkBatch,
@@ -137,6 +137,7 @@ class EmbeddedBroker implements Broker {
   readonly #status: Status;
   readonly #leases: EmbeddedLeases;
   readonly #feeds = new Map<string, Feed>();
+  readonly #host: FeedHost;
   /** What the transaction under way has appended; delivered once it is committed. */
   #accepted: { readonly channel: string; readonly entry: Entry }[] = [];
   #sweeping: NodeJS.Timeout | undefined;
@@ -144,6 +145,12 @@ class EmbeddedBroker implements Broker {
 
   constructor(path: string | undefined, settings: Settings) {
     this.#settings = settings;
+    // One for all channels: a node has one for each of its sockets.
+    this.#host = {
+      read: (channel, since) => this.history(channel, { since }),
+      empty: (channel) => this.#feeds.delete(channel),
+      onListenerError: settings.onListenerError,
+    };
     this.abilities = { ...ALL, durable: path === undefined ? IN_MEMORY : true };
     this.#store = new LogStore(path, settings, settings.clock());
     this.#status = new Status({ type: "available" }, settings.onListenerError);
@@ -256,11 +263,7 @@ class EmbeddedBroker implements Broker {
   #feed(channel: string, position: Position): Feed {
     const present = this.#feeds.get(channel);
     if (present) return present;
-    const feed = new Feed(position, {
-      read: (since) => this.history(channel, { since }),
-      empty: () => this.#feeds.delete(channel),
-      onListenerError: this.#settings.onListenerError,
-    });
+    const feed = new Feed(channel, position, this.#host);
     this.#feeds.set(channel, feed);
     return feed;
   }

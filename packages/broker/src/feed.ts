@@ -11,20 +11,32 @@ import type {
 
 export type Listener = (event: ChannelEvent) => void;
 
-interface Member {
+/** One listener. A node has one for the channel of each of its sockets, so it is its own subscription. */
+class Member implements Subscription {
   readonly listener: Listener;
   /** The last offset that this listener knows of, and the tag of its entry where that is still to come here. */
   last: number;
   tag: string | undefined;
-  open: boolean;
+  open = true;
+  readonly #feed: Feed;
+
+  constructor(listener: Listener, last: number, feed: Feed) {
+    this.listener = listener;
+    this.last = last;
+    this.#feed = feed;
+  }
+
+  async close(): Promise<void> {
+    this.#feed.leave(this);
+  }
 }
 
-/** What a feed needs of its engine. */
+/** What feeds need of their engine. */
 export interface FeedHost {
   /** Reads a page of the channel's log after a position. */
-  read(since: Position): Promise<History>;
+  read(channel: string, since: Position): Promise<History>;
   /** The last listener has left. */
-  empty(): void;
+  empty(channel: string): void;
   /** Told what a listener threw. */
   onListenerError(error: unknown): void;
 }
@@ -40,10 +52,11 @@ const RETRY_MS = 200;
  * exactly the entries after it; what one of them throws is told to the host and harms no other.
  */
 export class Feed {
+  readonly #channel: string;
   readonly #members = new Set<Member>();
   readonly #host: FeedHost;
   /** Reads that those who come from one position in one turn of the event loop share. */
-  readonly #reads = new Map<string, Promise<History>>();
+  #reads: Map<string, Promise<History>> | undefined;
   #arriving = 0;
   #position: Position;
   /** Changes with every reset: what was read before is of no use after. */
@@ -51,7 +64,8 @@ export class Feed {
   #isBehind = false;
   #ended = false;
 
-  constructor(position: Position, host: FeedHost) {
+  constructor(channel: string, position: Position, host: FeedHost) {
+    this.#channel = channel;
     this.#position = position;
     this.#host = host;
   }
@@ -69,13 +83,12 @@ export class Feed {
   /** @throws what the host's `read` throws, where the log is needed before the listener was told anything. */
   async join(listener: Listener, { since }: SubscribeOptions = {}): Promise<Subscription> {
     const { offset } = this.#position;
-    const member: Member = { listener, last: offset, tag: undefined, open: true };
-    const subscription = { close: async () => this.#leave(member) };
+    const member = new Member(listener, offset, this);
     if (since === undefined || isSame(since, this.#position)) {
       this.#members.add(member);
       this.#tell(member, { type: "subscribed", position: this.#position });
       if (this.#isBehind) this.#tell(member, BEHIND);
-      return subscription;
+      return member;
     }
     this.#arriving++;
     let position = since;
@@ -84,12 +97,12 @@ export class Feed {
       position = await this.#arrive(member, position, true);
     } catch (error) {
       this.#arriving--;
-      this.#leave(member);
+      this.leave(member);
       throw error;
     }
     if (this.#members.has(member) || !member.open) this.#arrived(member);
     else void this.#catchUp(member, position);
-    return subscription;
+    return member;
   }
 
   /** @returns whether the entry was the next one. An older one is dropped; for a later one the gap has to be read. */
@@ -97,7 +110,7 @@ export class Feed {
     const { epoch, offset } = this.#position;
     if (entry.offset !== offset + 1) return entry.offset <= offset;
     this.#position = { epoch, offset: entry.offset, tag: entry.tag };
-    if (this.#reads.size > 0) this.#reads.clear();
+    this.#reads = undefined;
     const event: ChannelEvent = { type: "entry", entry };
     for (const member of this.#members) {
       if (entry.offset > member.last) {
@@ -123,7 +136,7 @@ export class Feed {
   reset(head: Position, reason: Unrecoverable): void {
     this.#position = head;
     this.#resets++;
-    this.#reads.clear();
+    this.#reads = undefined;
     for (const member of [...this.#members]) {
       [member.last, member.tag] = [head.offset, undefined];
       this.#tell(member, { type: "reset", head, reason });
@@ -204,10 +217,16 @@ export class Feed {
 
   #read(since: Position): Promise<History> {
     const key = `${since.offset} ${since.tag} ${since.epoch}`;
-    const shared = this.#reads.get(key);
+    const shared = this.#reads?.get(key);
     if (shared) return shared;
-    const read = this.#host.read(since);
-    if (this.#reads.size === 0) setImmediate(() => this.#reads.clear());
+    const read = this.#host.read(this.#channel, since);
+    if (!this.#reads) {
+      const reads = new Map();
+      this.#reads = reads;
+      setImmediate(() => {
+        if (this.#reads === reads) this.#reads = undefined;
+      });
+    }
     this.#reads.set(key, read);
     return read;
   }
@@ -218,7 +237,8 @@ export class Feed {
     this.#members.add(member);
   }
 
-  #leave(member: Member): void {
+  /** A member's own way out. Idempotent. */
+  leave(member: Member): void {
     if (!member.open) return;
     member.open = false;
     this.#members.delete(member);
@@ -226,7 +246,7 @@ export class Feed {
   }
 
   #emptied(): void {
-    if (this.size === 0 && !this.#ended) this.#host.empty();
+    if (this.size === 0 && !this.#ended) this.#host.empty(this.#channel);
   }
 
   #tell(member: Member, event: ChannelEvent): void {

@@ -75,8 +75,8 @@ export class RemoteChannel {
    *   what was pushed on other channels meanwhile has been delivered
    */
   subscribed(head: Position, told = 0): void {
-    this.#feed ??= new Feed(head, {
-      read: (since) => this.#host.read(this.name, since),
+    this.#feed ??= new Feed(this.name, head, {
+      read: (_channel, since) => this.#host.read(this.name, since),
       empty: () => this.#leaveIfEmpty(),
       onListenerError: this.#host.onListenerError,
     });
