@@ -1,6 +1,7 @@
 import type { Socket } from "socket.io";
 import type { PacketEntry } from "../cluster/packet-entry.ts";
 import type { Room } from "../cluster/room-channel.ts";
+import { Outbox } from "./outbox.ts";
 import { LEFT_ROOMS, type Mark, type SessionRecord, type SessionRoom } from "./session-record.ts";
 
 /** A packet for a socket that is not connected yet, with the place that the client has once it was given it. */
@@ -9,12 +10,6 @@ export interface KeptPacket {
   readonly offset: number;
   readonly packet: PacketEntry;
   readonly place: string;
-}
-
-/** A packet that waits until the socket's record is stored. */
-export interface HeldWrite {
-  readonly bytes: number;
-  readonly write: () => void;
 }
 
 /** One socket of this node, as far as going on with it on another node needs it. */
@@ -34,11 +29,7 @@ export class Session {
   keptBytes = 0;
   /** Messages that the client has a copy of. */
   had: ReadonlySet<string> = new Set();
-  /** Packets for the socket while its record is not stored as its rooms are. */
-  held: HeldWrite[] | undefined;
-  heldBytes = 0;
-  /** Some of it was handed out, and the client is given time to read it. */
-  isReleasing = false;
+  readonly outbox = new Outbox();
   /** Its client is to start anew: what it was sent can no longer be told. */
   isBroken = false;
   /** The socket's disconnection is one after which the client may come back. */

@@ -1,13 +1,14 @@
 import type { Entry } from "@holdfast/broker";
 import type { Hub } from "@holdfast/hub";
 import type { Socket } from "socket.io";
-import { cutOff, nextDrain, queuedBytes } from "../backlog.ts";
+import { cutOff } from "../backlog.ts";
 import type { PacketEntry } from "../cluster/packet-entry.ts";
 import { LOCAL_ROOM_PREFIX, type Room } from "../cluster/room-channel.ts";
 import type { HoldfastCounters } from "../counters.ts";
 import type { HoldfastEvent } from "../events.ts";
 import { PLACE_EVENT } from "../wire.ts";
 import type { NewestPages } from "./newest-pages.ts";
+import { MAX_KEPT } from "./outbox.ts";
 import { formatPlace, START, UNSURE } from "./place.ts";
 import { eachOnce, isForSession } from "./replay.ts";
 import { Restore, type RestoredSession } from "./restore.ts";
@@ -24,13 +25,8 @@ export interface SessionsContext {
   readonly onEvent: (event: HoldfastEvent) => void;
 }
 
-/** What one session may keep while its socket is not connected yet, or its record not stored. */
-export const MAX_KEPT = { entries: 20_000, bytes: 32 * 1024 * 1024 } as const;
-
 /** A room that was silent for this long has its newest entry noted in the records, before its log forgets it. */
 const SILENT_MS = 30_000;
-/** What is written at a time of what a client missed, below the least that may wait for a client. */
-const RELEASE_BYTES = 8 * 1024;
 /** Records that are written for that at a time. */
 const SILENT_AT_ONCE = 200;
 
@@ -47,7 +43,7 @@ export class Sessions {
   readonly #pending = new Set<Session>();
   /** Sockets that wait for a channel to be followed. */
   readonly #unready = new Map<string, Set<Session>>();
-  /** How many have `held`. */
+  /** For how many packets have to wait. */
   #holding = 0;
   readonly #newest = new Map<string, { offset: number; tag: string; seq: number; at: number }>();
 
@@ -70,7 +66,7 @@ export class Sessions {
   arrived(room: Room | null, channel: string, entry: Entry, packet: PacketEntry, place: string): void {
     const { offset, tag, seq } = entry;
     this.#newest.set(channel, { offset, tag, seq, at: performance.now() });
-    for (const session of this.#unready.get(channel) ?? []) this.#hold(session);
+    for (const session of this.#unready.get(channel) ?? []) session.outbox.hold();
     if (this.#pending.size === 0) return;
     for (const session of this.#pending) {
       if (session.isBroken || !session.rooms.has(room)) continue;
@@ -89,11 +85,9 @@ export class Sessions {
     if (this.#holding === 0) return sockets;
     return sockets.filter((socket) => {
       const session = this.#bySid.get(socket.id);
-      if (!session?.held || session.socket !== socket) return true;
-      session.held.push({ bytes, write: () => write(socket) });
-      session.heldBytes += bytes;
-      if (session.held.length > MAX_KEPT.entries || session.heldBytes > MAX_KEPT.bytes)
-        this.#break(session, "behind");
+      if (!session?.outbox.isHolding || session.socket !== socket) return true;
+      session.outbox.put(bytes, () => write(socket));
+      if (session.outbox.isFull) this.#break(session, "behind");
       return false;
     });
   }
@@ -120,7 +114,7 @@ export class Sessions {
     const session = this.#bySid.get(sid);
     this.#unready.get(this.#host.channelOf(room))?.delete(session as Session);
     if (!session?.leave(room) || !session.socket) return;
-    this.#hold(session);
+    session.outbox.hold();
     void this.#save(session);
   }
 
@@ -144,8 +138,7 @@ export class Sessions {
     if (this.#byPid.get(session.pid) === session) this.#byPid.delete(session.pid);
     this.#pending.delete(session);
     settle(session);
-    if (session.held) this.#holding--;
-    session.held = undefined;
+    session.outbox.drop();
     if (session.isReplaced) return;
     // One that was restored and not let in again may be tried again.
     if (session.isBroken || (session.socket && !session.isExpected)) store.remove(session.pid);
@@ -208,6 +201,9 @@ export class Sessions {
     this.#bySid.set(session.sid, session);
     this.#byPid.set(session.pid, session);
     this.#context.counters.sessions++;
+    session.outbox.onChange = (isHolding) => {
+      this.#holding += isHolding ? 1 : -1;
+    };
   }
 
   /** Resolves once no socket of this node has the session. */
@@ -227,12 +223,9 @@ export class Sessions {
     const session = new Session(socket.id, pid);
     this.#add(session);
     session.socket = socket;
-    this.#hold(session);
+    session.outbox.hold();
+    session.outbox.put(0, () => this.#host.sendEvent(socket, [PLACE_EVENT, START]));
     this.#join(session, [null, ...this.#host.roomsOf(socket.id)]);
-    session.held?.unshift({
-      bytes: 0,
-      write: () => this.#host.sendEvent(socket, [PLACE_EVENT, START]),
-    });
     this.#watch(session, socket);
     return session;
   }
@@ -246,15 +239,14 @@ export class Sessions {
     // Socket.IO's own packet that says so comes first.
     queueMicrotask(() => {
       if (session.isBroken) this.#end(session);
-      else if (session.changes === session.written) this.#release(session);
+      else this.#release(session);
+      if (!session.isOver && this.#isDataChanged(session)) void this.#save(session);
     });
     if (session.isBroken) return session;
     this.#host.hadCopies(socket, session.had);
-    this.#hold(session);
+    session.outbox.hold();
     for (const { packet, place } of kept) {
-      const bytes = packet.text.length;
-      session.heldBytes += bytes;
-      session.held?.push({ bytes, write: () => this.#host.send(socket, packet, place) });
+      session.outbox.put(packet.text.length, () => this.#host.send(socket, packet, place));
     }
     this.#join(session, this.#host.roomsOf(socket.id));
     this.#watch(session, socket);
@@ -282,7 +274,7 @@ export class Sessions {
       if (!followed) continue;
       if (followed.ready) this.#joinLater(session, room, channel, followed, followed.ready);
       else {
-        this.#hold(session);
+        session.outbox.hold();
         const { epoch } = followed.last;
         session.joined({ room, epoch, join: markOf(followed.last, this.#context.hub.seq) });
       }
@@ -303,18 +295,11 @@ export class Sessions {
       const isWaiting = waiting.delete(session);
       if (waiting.size === 0 && this.#unready.get(channel) === waiting) this.#unready.delete(channel);
       if (!isWaiting || session.isOver || !followed.began) return;
-      this.#hold(session);
+      session.outbox.hold();
       const { began } = followed;
       session.joined({ room, epoch: began.epoch, join: markOf(began, this.#context.hub.seq) });
       void this.#save(session);
     });
-  }
-
-  #hold(session: Session): void {
-    if (session.held || session.isOver) return;
-    session.held = [];
-    session.heldBytes = 0;
-    this.#holding++;
   }
 
   #saved(session: Session | undefined): Promise<void> | undefined {
@@ -322,12 +307,13 @@ export class Sessions {
   }
 
   async #save(session: Session): Promise<void> {
+    if (session.isBroken) return;
     let changes = 0;
     const write = await this.#context.store.write(session.pid, () => {
       changes = session.changes;
       return this.#encode(session);
     });
-    if (session.isOver) return;
+    if (session.isOver || session.isBroken) return;
     session.written = Math.max(session.written, changes);
     if (write === "refused") {
       this.#context.counters.sessionsLost++;
@@ -336,7 +322,7 @@ export class Sessions {
     }
     if (write !== "stored") this.#unrecoverable(session, write);
     // What changed meanwhile has a write of its own to wait for.
-    if (session.written === session.changes) this.#release(session);
+    this.#release(session);
   }
 
   #encode(session: Session): Uint8Array | undefined {
@@ -346,29 +332,9 @@ export class Sessions {
     return encodeSessionRecord(session.record(this.#host.namespace), data);
   }
 
-  /** Hands out what waits, as fast as the client reads it. */
   #release(session: Session): void {
-    const { held, socket } = session;
-    if (!held || !socket || session.isReleasing) return;
-    let [count, written] = [0, 0];
-    for (const { bytes, write } of held) {
-      if (written > RELEASE_BYTES) break;
-      write();
-      count++;
-      written += bytes;
-    }
-    held.splice(0, count);
-    session.heldBytes -= written;
-    if (held.length === 0) {
-      session.held = undefined;
-      this.#holding--;
-      return;
-    }
-    session.isReleasing = true;
-    void drained(socket).then(() => {
-      session.isReleasing = false;
-      if (!session.isOver && session.written === session.changes) this.#release(session);
-    });
+    const isStored = () => !session.isOver && session.written === session.changes;
+    if (session.socket && isStored()) session.outbox.release(session.socket, isStored);
   }
 
   #isDataChanged(session: Session): boolean {
@@ -443,12 +409,6 @@ export class Sessions {
 
 function settle({ onSettled }: Session): void {
   for (const resolve of onSettled.splice(0)) resolve();
-}
-
-async function drained(socket: Socket): Promise<void> {
-  // What one turn of the event loop wrote is on its way at its end.
-  await new Promise<void>((resolve) => setImmediate(resolve));
-  while (socket.connected && queuedBytes(socket) > RELEASE_BYTES) await nextDrain(socket);
 }
 
 /** Undefined where JSON can't hold it. */
