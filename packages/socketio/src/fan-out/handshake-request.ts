@@ -47,6 +47,12 @@ export function slimRequest(request: IncomingMessage): void {
   for (const key of LEFT_OVER) delete own[key];
   own._readableState = ENDED;
   own.url = texts.share(request.url ?? "");
+  // V8 gives the room of what was deleted back only when nearly all of it is.
+  const kept = Object.entries(Object.getOwnPropertyDescriptors(request)).filter(
+    ([, { configurable }]) => configurable === true,
+  );
+  for (const [key] of kept) delete own[key];
+  for (const [key, descriptor] of kept) Object.defineProperty(request, key, descriptor);
 }
 
 /** Whether somebody but Node.js itself waits for something to happen to it. */
