@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import { type Namespace, Server, type ServerOptions, type Socket } from "socket.io";
 import { Adapter } from "socket.io-adapter";
 import { FanOut, type FanOutOptions } from "../src/fan-out/fan-out.ts";
-import type { Packet } from "../src/fan-out/internals.ts";
-import { broadcastLocally, type Recipients } from "../src/fan-out/local-broadcast.ts";
+import { encodePacket, notifyOutgoing, type Packet } from "../src/fan-out/internals.ts";
+import { broadcastLocally, localRecipients, type Recipients } from "../src/fan-out/local-broadcast.ts";
 
 export interface FanOutServer {
   readonly io: Server;
@@ -58,10 +58,37 @@ export async function startServer(
 
 function adapterOf(fanOut: FanOut) {
   return class extends Adapter {
+    /** As Holdfast's own adapter does it: the same array until somebody comes or leaves. */
+    readonly #groups = new Map<string, readonly Socket[]>();
+
+    override addAll(id: string, rooms: Set<string>): void {
+      super.addAll(id, rooms);
+      this.#groups.clear();
+    }
+
+    override del(id: string, room: string): void {
+      super.del(id, room);
+      this.#groups.clear();
+    }
+
+    override delAll(id: string): void {
+      super.delAll(id);
+      this.#groups.clear();
+    }
+
     override broadcast(packet: unknown, { rooms, except, flags }: never): void {
       const namespace: Namespace = this.nsp;
       const own = { ...(packet as Packet), nsp: namespace.name };
-      broadcastLocally(fanOut, namespace, own, { rooms, except } as Recipients, flags);
+      const recipients = { rooms, except } as Recipients;
+      const [room] = recipients.rooms;
+      if (recipients.rooms.size !== 1 || room === undefined || recipients.except?.size) {
+        broadcastLocally(fanOut, namespace, own, recipients, flags);
+        return;
+      }
+      const group = this.#groups.get(room) ?? localRecipients(namespace, this, recipients);
+      this.#groups.set(room, group);
+      for (const socket of group) notifyOutgoing(socket, own);
+      fanOut.write(group, encodePacket(namespace, own), flags);
     }
   };
 }

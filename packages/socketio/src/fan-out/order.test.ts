@@ -93,7 +93,11 @@ function step(random: Random, number: number, names: readonly string[]): (world:
     case 5:
       return (world) => socketOf(world)?.to(room).emit("others", data);
     default:
-      return (world) => world.server.io.of(namespace).local.to(room).emit("room", data);
+      return (world) => {
+        for (let part = 0; part <= number % 3; part++) {
+          world.server.io.of(namespace).local.to(room).emit("room", part, data);
+        }
+      };
   }
 }
 
