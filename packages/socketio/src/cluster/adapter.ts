@@ -6,6 +6,7 @@ import type { Sessions } from "../recovery/sessions.ts";
 import type { Cluster } from "./cluster.ts";
 import type { RequestType } from "./control-message.ts";
 import { Delivery } from "./delivery.ts";
+import { Departures } from "./departures.ts";
 import type { Emitted } from "./emit-queue.ts";
 import type { FollowedRoom, RoomSink } from "./followed-rooms.ts";
 import { othersOf } from "./members.ts";
@@ -31,16 +32,30 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   declare readonly nsp: StockNamespace;
   readonly #cluster: Cluster;
   readonly #delivery: Delivery;
+  readonly departures: Departures;
   /** Where clients can come back to without missing anything. */
   readonly sessions: Sessions | undefined;
+  /** `disconnect` of every socket: one function, since there are many. */
+  readonly #disconnect: Socket["disconnect"];
   #all: FollowedRoom | undefined;
 
   constructor(nsp: StockNamespace, cluster: Cluster) {
     super(nsp);
     this.#cluster = cluster;
-    this.#delivery = new Delivery(this, cluster);
+    this.departures = new Departures(cluster);
+    this.#delivery = new Delivery(this, cluster, this.departures);
     cluster.adopt(nsp.server);
     this.sessions = cluster.recovery.open(nsp.server, new AdapterHost(this, cluster, this.#delivery));
+    const { sessions } = this;
+    const isDeferred = (socket: Socket, now: () => void) => this.#deferred(socket, now);
+    this.#disconnect = function (this: Socket, close = false) {
+      const now = () => {
+        sessions?.flush(this);
+        Object.getPrototypeOf(this).disconnect.call(this, close);
+      };
+      if (!this.connected || !isDeferred(this, now)) now();
+      return this;
+    };
   }
 
   override init(): void {
@@ -64,6 +79,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
       const ready = isShared(room) ? this.#follow(room).ready : undefined;
       if (ready) waiting.push(ready);
     }
+    if (rooms.has(id)) this.#deferDisconnect(id);
     const saved = this.sessions?.joined(id, rooms);
     if (waiting.length > 0) return Promise.all(waiting).then(() => this.sessions?.saved(id));
     if (saved) return saved;
@@ -73,6 +89,12 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     super.del(id, room);
     this.#delivery.changed();
     this.sessions?.left(id, room);
+    if (isShared(room)) {
+      this.departures.left(id, room, this.#channelOf(room), () => {
+        this.#delivery.changed();
+        this.#dropIfEmpty(room);
+      });
+    }
     this.#dropIfEmpty(room);
   }
 
@@ -111,11 +133,12 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     const after: Promise<unknown>[] = channels.flatMap(
       (channel) => this.#cluster.rooms.get(channel)?.tried ?? [],
     );
-    for (const channel of [...channels, ...except.map((room) => this.#channelOf(room))]) {
+    const left = except.map((room) => this.#channelOf(room));
+    for (const channel of [this.#everything, ...channels, ...left]) {
       after.push(...this.#cluster.holdsOf(channel));
     }
     const publications = channels.map((channel): Publication => this.#cluster.publication(channel, data));
-    return this.#cluster.emit(this.nsp.name, publications, after, flags.volatile === true && !ack);
+    return this.#cluster.emit(this.nsp.name, publications, after, left, flags.volatile === true && !ack);
   }
 
   deliver(room: Room | undefined, channel: string, entry: Entry): void {
@@ -229,7 +252,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     value: Room[] | boolean,
     apply: (sockets: Socket[]) => unknown,
   ): void {
-    const here = () => apply(this.matching(options.rooms, options.except));
+    const here = () => this.departures.inTurn(() => apply(this.matching(options.rooms, options.except)));
     if (options.flags?.local) {
       here();
       return;
@@ -249,11 +272,8 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     const there = cluster.control.ask(question).then(({ error }) => {
       if (error) cluster.failed(type, error);
     });
-    if (Array.isArray(value))
-      cluster.hold(
-        value.map((room) => this.#channelOf(room)),
-        Promise.all([done, there]),
-      );
+    const held = Array.isArray(value) ? value.map((room) => this.#channelOf(room)) : [this.#everything];
+    cluster.hold(held, Promise.all([done, there]));
   }
 
   async #ask(
@@ -286,12 +306,28 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     clearTimeout(timer);
   }
 
+  /** Stands for all channels of this namespace in what emits wait for; no channel has a space in its name. */
+  get #everything(): string {
+    return `all of ${this.nsp.name}`;
+  }
+
+  /** In the place of `Socket.disconnect`, which would overtake what was emitted to the socket before. */
+  #deferDisconnect(id: string): void {
+    const socket = this.nsp.sockets.get(id);
+    if (socket && !Object.hasOwn(socket, "disconnect")) socket.disconnect = this.#disconnect;
+  }
+
+  #deferred(socket: Socket, disconnect: () => void): boolean {
+    const channels = [...socket.rooms].filter(isShared).map((room) => this.#channelOf(room));
+    return this.departures.defer(socket, [namespaceChannel(this.nsp.name), ...channels], disconnect);
+  }
+
   #follow(room: Room): FollowedRoom {
     return this.#cluster.rooms.follow(this.#channelOf(room), room, this);
   }
 
   #dropIfEmpty(room: Room): void {
-    if (this.rooms.has(room) || !isShared(room)) return;
+    if (this.rooms.has(room) || this.departures.has(room) || !isShared(room)) return;
     this.#cluster.rooms.drop(this.#channelOf(room), this);
     this.sessions?.forget(this.#channelOf(room));
   }

@@ -174,6 +174,64 @@ it("reaches a client by its id from every node as soon as it is told that it is 
   }
 });
 
+describe("gives a socket what was emitted to it before, and nothing after", () => {
+  const going = (io: Server) => {
+    io.on("connection", (socket) => {
+      void socket.join(["r", "s"]);
+      socket.on("leave", () => {
+        io.to("r").emit("bye", 1);
+        io.except("s").emit("none");
+        io.to(["r", "x"]).emit("bye", 2);
+        socket.leave("r");
+        socket.leave("s");
+        io.to("r").emit("late");
+        io.emit("end");
+      });
+      socket.on("go", (close: boolean) => {
+        io.to("r").emit("bye", 1);
+        io.emit("bye", 2);
+        io.to(socket.id).emit("bye", 3);
+        socket.disconnect(close);
+        io.to("r").emit("late");
+        io.emit("late");
+      });
+      socket.on("more", () => io.emit("more"));
+    });
+  };
+
+  it("when it leaves", async () => {
+    const [a, b] = await cluster.nodes(2, {}, going);
+    if (!a || !b) throw new Error("too few nodes");
+    const clients = await Promise.all([a, a, b].map((node) => cluster.client(node)));
+    clients[0]?.socket.emit("leave");
+    await until(() => clients.every((client) => names(client).includes("end")));
+    await until(() => clients.slice(1).every((client) => names(client).includes("late")));
+    expect(clients.map(names)).toEqual([
+      ["bye", "bye", "end"],
+      ["bye", "bye", "end", "late"],
+      ["bye", "bye", "end", "late"],
+    ]);
+  });
+
+  it.each([[false], [true]])("when it is disconnected (the connection too: %s)", async (close) => {
+    const [a, b] = await cluster.nodes(2, { connectionStateRecovery: {} }, going);
+    if (!a || !b) throw new Error("too few nodes");
+    const [leaver, other] = (await Promise.all([a, b].map((node) => cluster.client(node)))) as [
+      TestClient,
+      TestClient,
+    ];
+    const reasons: string[] = [];
+    leaver.socket.on("disconnect", (reason) => reasons.push(reason));
+    leaver.socket.emit("go", close);
+    leaver.socket.emit("more");
+    await until(() => reasons.length === 1 && names(other).filter((name) => name === "late").length === 2);
+    expect(reasons).toEqual(["io server disconnect"]);
+    const seen = (client: TestClient) => names(client).filter((name) => name !== "holdfast:place");
+    expect(seen(leaver)).toEqual(["bye", "bye", "bye"]);
+    expect(seen(other)).toEqual(["bye", "bye", "late", "late"]);
+  });
+});
+
 it("stays on this node where that is asked for", async () => {
   const [a, b] = await cluster.nodes(2);
   if (!a || !b) throw new Error("too few nodes");

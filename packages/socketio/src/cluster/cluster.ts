@@ -107,13 +107,14 @@ export class Cluster {
     namespace: string,
     publications: readonly Publication[],
     after: readonly Promise<unknown>[],
+    except: readonly string[],
     isVolatile: boolean,
   ): Promise<readonly Emitted[]> {
     this.counters.emits++;
     const emitted =
       isVolatile && this.hub.broker.abilities.volatile === true
         ? this.#emitVolatile(publications, after)
-        : this.#queue.add(publications, after);
+        : this.#queue.add(publications, after, except);
     emitted.then(
       (copies) => {
         for (const { channel, position } of copies) this.rooms.expect(channel, position);
@@ -139,10 +140,14 @@ export class Cluster {
     return captured;
   }
 
-  /** Resolves once what this node emitted so far is accepted and has come back here; undefined where it has. */
-  settled(): Promise<unknown> | undefined {
-    const queued = this.#queue.settled();
-    return queued ? queued.then(() => this.rooms.caughtUp()) : this.rooms.caughtUp();
+  /**
+   * Resolves once what this node emitted so far is accepted and has come back here; undefined where it has.
+   *
+   * @param channels only what goes to one of these, or leaves out who is there
+   */
+  settled(channels?: readonly string[]): Promise<unknown> | undefined {
+    const queued = this.#queue.settled(channels);
+    return queued ? queued.then(() => this.rooms.caughtUp(channels)) : this.rooms.caughtUp(channels);
   }
 
   /** Emits to these channels from now on wait until this is settled. */

@@ -3,6 +3,7 @@ import type { Socket } from "socket.io";
 import type { BroadcastOptions } from "socket.io-adapter";
 import type { HoldfastAdapter } from "./adapter.ts";
 import type { Cluster } from "./cluster.ts";
+import type { Departures } from "./departures.ts";
 import type { HandOverOptions } from "./hand-over.ts";
 import { encodePacket, hasStockParser } from "./packet-encoder.ts";
 import {
@@ -24,10 +25,12 @@ const MAX_GROUPS = 1_000;
 export class Delivery {
   readonly #adapter: HoldfastAdapter;
   readonly #cluster: Cluster;
+  readonly #departures: Departures;
   readonly #served = new ServedCopies();
   readonly #groups = new Map<Room | undefined, readonly Socket[]>();
 
-  constructor(adapter: HoldfastAdapter, cluster: Cluster) {
+  constructor(adapter: HoldfastAdapter, cluster: Cluster, departures: Departures) {
+    this.#departures = departures;
     this.#adapter = adapter;
     this.#cluster = cluster;
   }
@@ -41,18 +44,25 @@ export class Delivery {
   #groupOf(room: Room | undefined): readonly Socket[] {
     const known = this.#groups.get(room);
     if (known) return known;
-    const sockets = this.matching(room === undefined ? [] : [room]);
+    const sockets = this.matching(room === undefined ? [] : [room], [], this.#departures);
     if (sockets.length < LARGE_GROUP) return sockets;
     if (this.#groups.size >= MAX_GROUPS) this.#groups.clear();
     this.#groups.set(room, sockets);
     return sockets;
   }
 
-  /** This node's sockets in any of the rooms (none: all), but those in an excepted one. */
-  matching(rooms: Iterable<Room>, except: Iterable<Room> = []): Socket[] {
+  /**
+   * This node's sockets in any of the rooms (none: all), but those in an excepted one.
+   *
+   * @param departures who counts as a member although it has left
+   */
+  matching(rooms: Iterable<Room>, except: Iterable<Room> = [], departures?: Departures): Socket[] {
     const { nsp, rooms: members, sids } = this.#adapter;
     const left = new Set<string>();
-    for (const room of except) for (const id of members.get(room) ?? []) left.add(id);
+    for (const room of except) {
+      for (const id of members.get(room) ?? []) left.add(id);
+      for (const id of departures?.of(room) ?? []) left.add(id);
+    }
     const chosen = new Set<string>();
     const sockets: Socket[] = [];
     const add = (id: string) => {
@@ -66,6 +76,7 @@ export class Delivery {
     for (const room of rooms) {
       isEverybody = false;
       for (const id of members.get(room) ?? []) add(id);
+      for (const id of departures?.of(room) ?? []) add(id);
     }
     if (isEverybody) for (const id of sids.keys()) add(id);
     return sockets;
@@ -143,7 +154,7 @@ export class Delivery {
     let sockets =
       packet.except.length === 0
         ? this.#groupOf(room)
-        : this.matching(room === undefined ? [] : [room], packet.except);
+        : this.matching(room === undefined ? [] : [room], packet.except, this.#departures);
     if (packet.id !== undefined) sockets = this.#served.withoutServed(packet.id, sockets);
     const id = packet.ack && this.#cluster.acks.register(nsp, packet.ack, sockets);
     if (sockets.length === 0) return;

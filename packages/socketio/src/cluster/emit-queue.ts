@@ -11,6 +11,8 @@ export interface Emitted {
 /** One emit: copies for one or more channels. */
 interface Emit {
   readonly publications: readonly Publication[];
+  /** Channels of rooms that are left out. */
+  readonly except: readonly string[];
   readonly bytes: number;
   readonly done: Promise<readonly Emitted[]>;
   resolve(emitted: readonly Emitted[]): void;
@@ -65,19 +67,21 @@ export class EmitQueue {
    * Appends to the channels' logs, in the order of the calls.
    *
    * @param after it is not sent before these are settled
+   * @param except channels of rooms whose members are left out, for `settled`
    * @returns resolves once all copies are accepted. Rejects with the BrokerError of the first that was refused, or with
    *   HoldfastError `EMITS_TOO_MANY`.
    */
   add(
     publications: readonly Publication[],
     after: readonly Promise<unknown>[] = [],
+    except: readonly string[] = [],
   ): Promise<readonly Emitted[]> {
     const bytes = publications.reduce((sum, { data }) => sum + data.length, 0);
     if (this.size >= this.#limits.maxEmits || this.#bytes + bytes > this.#limits.maxBytes) {
       return Promise.reject(new HoldfastError("EMITS_TOO_MANY"));
     }
     const { promise: done, resolve, reject } = Promise.withResolvers<readonly Emitted[]>();
-    const emit: Emit = { publications, bytes, done, resolve, reject, held: after.length > 0 };
+    const emit: Emit = { publications, except, bytes, done, resolve, reject, held: after.length > 0 };
     this.#bytes += bytes;
     this.#waiting.push(emit);
     if (emit.held) {
@@ -89,10 +93,20 @@ export class EmitQueue {
     return done;
   }
 
-  /** Resolves once all that was added so far is answered; undefined where nothing is under way. */
-  settled(): Promise<unknown> | undefined {
+  /**
+   * Resolves once all that was added so far is answered; undefined where nothing is under way.
+   *
+   * @param channels only what goes to one of these, or leaves out who is there
+   */
+  settled(channels?: readonly string[]): Promise<unknown> | undefined {
     if (this.size === 0) return undefined;
-    return Promise.allSettled([...this.#underWay, ...this.#waiting].map(({ done }) => done));
+    const concerned = [...this.#underWay, ...this.#waiting].filter(
+      ({ publications, except }) =>
+        !channels ||
+        publications.some(({ channel }) => channels.includes(channel)) ||
+        except.some((channel) => channels.includes(channel)),
+    );
+    return concerned.length === 0 ? undefined : Promise.allSettled(concerned.map(({ done }) => done));
   }
 
   #schedule(): void {

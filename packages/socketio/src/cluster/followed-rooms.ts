@@ -147,10 +147,12 @@ export class FollowedRooms implements Outlet {
       this.#await(followed, position.offset);
   }
 
-  /** Resolves once all that is expected has come; undefined where it has. */
-  caughtUp(): Promise<unknown> | undefined {
+  /** Resolves once all that is expected (from these channels alone) has come; undefined where it has. */
+  caughtUp(channels?: readonly string[]): Promise<unknown> | undefined {
     if (this.#due.size === 0) return undefined;
-    return Promise.all([...this.#due].map(([{ channel }, { offset }]) => this.reached(channel, offset)));
+    const due = [...this.#due].filter(([{ channel }]) => !channels || channels.includes(channel));
+    if (due.length === 0) return undefined;
+    return Promise.all(due.map(([{ channel }, { offset }]) => this.reached(channel, offset)));
   }
 
   deliver(channel: string, entry: Entry): void {

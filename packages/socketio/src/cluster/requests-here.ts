@@ -47,11 +47,13 @@ function attempt(cluster: Cluster, { type, namespace, from, args, answer }: Aske
       void join(sockets, roomsOf(value)).then(() => answer());
       break;
     case "leave":
-      leave(sockets, roomsOf(value));
+      adapter?.departures.inTurn(() => leave(sockets, roomsOf(value)));
       answer();
       break;
     case "disconnect":
-      for (const socket of sockets) socket.disconnect(value === true);
+      adapter?.departures.inTurn(() => {
+        for (const socket of sockets) socket.disconnect(value === true);
+      });
       answer();
       break;
     case "fetch":

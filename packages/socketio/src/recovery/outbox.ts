@@ -71,6 +71,12 @@ export class Outbox {
     });
   }
 
+  /** Hands out all that waits, at once. */
+  flush(): void {
+    for (const { write } of this.#waiting?.splice(0) ?? []) write();
+    this.drop();
+  }
+
   /** Nothing waits any more, and what did is forgotten. */
   drop(): void {
     if (!this.#waiting) return;

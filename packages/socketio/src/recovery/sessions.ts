@@ -332,6 +332,12 @@ export class Sessions {
     return encodeSessionRecord(session.record(this.#host.namespace), data);
   }
 
+  /** Hands out all that waits for a socket that is about to be disconnected: nobody goes on with its session. */
+  flush(socket: Socket): void {
+    const session = this.#bySid.get(socket.id);
+    if (session?.socket === socket) session.outbox.flush();
+  }
+
   #release(session: Session): void {
     const isStored = () => !session.isOver && session.written === session.changes;
     if (session.socket && isStored()) session.outbox.release(session.socket, isStored);
