@@ -21,6 +21,9 @@ const ANSWER_MS = 5_000;
 /** How long emits wait at most for a join or leave to be done on all nodes. */
 const OPERATION_MS = 2_000;
 
+/** Sockets of one operation whose own packets wait until it is done everywhere, so that they overtake nothing. */
+const MAX_HELD = 1_000;
+
 /** A new socket is told that it is connected at the latest after this time, whether its own room is followed or not. */
 const CONNECT_WAIT_MS = 2_000;
 
@@ -75,10 +78,14 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     super.addAll(id, rooms);
     this.#delivery.changed();
     const waiting: Promise<void>[] = [];
+    const tried: Promise<void>[] = [];
     for (const room of rooms) {
-      const ready = isShared(room) ? this.#follow(room).ready : undefined;
-      if (ready) waiting.push(ready);
+      const followed = isShared(room) ? this.#follow(room) : undefined;
+      if (followed?.ready) waiting.push(followed.ready);
+      if (followed?.tried) tried.push(followed.tried);
     }
+    // What is emitted to the room waits for it, so what is emitted to the socket afterwards must, too.
+    if (tried.length > 0) this.#cluster.hold([this.#channelOf(id)], Promise.all(tried));
     if (rooms.has(id)) this.#deferDisconnect(id);
     const saved = this.sessions?.joined(id, rooms);
     if (waiting.length > 0) return Promise.all(waiting).then(() => this.sessions?.saved(id));
@@ -272,8 +279,16 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     const there = cluster.control.ask(question).then(({ error }) => {
       if (error) cluster.failed(type, error);
     });
-    const held = Array.isArray(value) ? value.map((room) => this.#channelOf(room)) : [this.#everything];
-    cluster.hold(held, Promise.all([done, there]));
+    cluster.hold(this.#touched(options, value), Promise.all([done, there]));
+  }
+
+  /** Channels that emits have to wait for after an operation: nothing overtakes what is emitted to the rooms. */
+  #touched({ rooms, except }: BroadcastOptions, value: Room[] | boolean): string[] {
+    if (!Array.isArray(value)) return [this.#everything];
+    const own = this.matching(rooms, except)
+      .slice(0, MAX_HELD)
+      .map(({ id }) => id);
+    return [...new Set([...value, ...rooms, ...own])].map((room) => this.#channelOf(room));
   }
 
   async #ask(
