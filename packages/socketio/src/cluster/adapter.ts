@@ -78,14 +78,10 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     super.addAll(id, rooms);
     this.#delivery.changed();
     const waiting: Promise<void>[] = [];
-    const tried: Promise<void>[] = [];
     for (const room of rooms) {
-      const followed = isShared(room) ? this.#follow(room) : undefined;
-      if (followed?.ready) waiting.push(followed.ready);
-      if (followed?.tried) tried.push(followed.tried);
+      const ready = isShared(room) ? this.#follow(room).ready : undefined;
+      if (ready) waiting.push(ready);
     }
-    // What is emitted to the room waits for it, so what is emitted to the socket afterwards must, too.
-    if (tried.length > 0) this.#cluster.hold([this.#channelOf(id)], Promise.all(tried));
     if (rooms.has(id)) this.#deferDisconnect(id);
     const saved = this.sessions?.joined(id, rooms);
     if (waiting.length > 0) return Promise.all(waiting).then(() => this.sessions?.saved(id));
@@ -137,15 +133,14 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
       ...(rooms.length > 1 && { id: this.#cluster.nextId() }),
       ...(ack && { ack }),
     });
-    const after: Promise<unknown>[] = channels.flatMap(
-      (channel) => this.#cluster.rooms.get(channel)?.tried ?? [],
-    );
+    const joins = channels.flatMap((channel) => this.#cluster.rooms.get(channel)?.tried ?? []);
     const left = except.map((room) => this.#channelOf(room));
-    for (const channel of [this.#everything, ...channels, ...left]) {
-      after.push(...this.#cluster.holdsOf(channel));
-    }
+    const holds = [this.#everything, ...channels, ...left].flatMap((channel) =>
+      this.#cluster.holdsOf(channel),
+    );
     const publications = channels.map((channel): Publication => this.#cluster.publication(channel, data));
-    return this.#cluster.emit(this.nsp.name, publications, after, left, flags.volatile === true && !ack);
+    const order = { joins, after: holds, except: left };
+    return this.#cluster.emit(this.nsp.name, publications, order, flags.volatile === true && !ack);
   }
 
   deliver(room: Room | undefined, channel: string, entry: Entry): void {

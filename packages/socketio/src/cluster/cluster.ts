@@ -7,7 +7,7 @@ import type { Recovery } from "../recovery/recovery.ts";
 import { Acks } from "./acks.ts";
 import type { HoldfastAdapter } from "./adapter.ts";
 import { ControlPlane } from "./control-plane.ts";
-import { EmitQueue, type Emitted } from "./emit-queue.ts";
+import { type EmitOrder, EmitQueue, type Emitted } from "./emit-queue.ts";
 import { FollowedRooms } from "./followed-rooms.ts";
 import type { HandOver } from "./hand-over.ts";
 import type { Members } from "./members.ts";
@@ -106,15 +106,14 @@ export class Cluster {
   emit(
     namespace: string,
     publications: readonly Publication[],
-    after: readonly Promise<unknown>[],
-    except: readonly string[],
+    order: EmitOrder,
     isVolatile: boolean,
   ): Promise<readonly Emitted[]> {
     this.counters.emits++;
     const emitted =
       isVolatile && this.hub.broker.abilities.volatile === true
-        ? this.#emitVolatile(publications, after)
-        : this.#queue.add(publications, after, except);
+        ? this.#emitVolatile(publications, [...(order.joins ?? []), ...(order.after ?? [])])
+        : this.#queue.add(publications, order);
     emitted.then(
       (copies) => {
         for (const { channel, position } of copies) this.rooms.expect(channel, position);
@@ -169,8 +168,8 @@ export class Cluster {
     });
   }
 
-  holdsOf(channel: string): Iterable<Promise<unknown>> {
-    return this.#holds.get(channel) ?? [];
+  holdsOf(channel: string): readonly Promise<unknown>[] {
+    return [...(this.#holds.get(channel) ?? [])];
   }
 
   /** Joins, leaves and disconnects that this node was asked for and has not done on its own sockets yet. */

@@ -135,7 +135,8 @@ export class ControlPlane implements RoomSink {
 
   async #publish(message: ControlMessage, after?: readonly Promise<unknown>[]): Promise<void> {
     const data = encodeControl(message);
-    await this.#options.queue.add([{ channel: CLUSTER_CHANNEL, data, retention: RETENTION }], after);
+    const order = after ? { after } : {};
+    await this.#options.queue.add([{ channel: CLUSTER_CHANNEL, data, retention: RETENTION }], order);
   }
 
   async #attempt(encode: () => Uint8Array, node: string): Promise<void> {

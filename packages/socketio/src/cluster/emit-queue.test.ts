@@ -52,7 +52,7 @@ it("keeps the order of a channel's emits, whatever waits and however late the br
     for (const channel of channels) expected.set(channel, [...(expected.get(channel) ?? []), `${n}`]);
     const wait =
       random.below(8) === 0 ? [new Promise((resolve) => setTimeout(resolve, random.below(10)))] : [];
-    done.push(queue.add(to(`${n}`, ...channels), wait));
+    done.push(queue.add(to(`${n}`, ...channels), random.below(2) === 0 ? { after: wait } : { joins: wait }));
     if (random.below(3) === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   await Promise.all(done);
@@ -85,6 +85,22 @@ it("sends what comes in one turn together, and lets no slow channel hold up anot
   release();
   await behind;
   expect(await logOf("slow")).toEqual(["1", "2", "3"]);
+});
+
+it("lets nothing overtake what waits for a join, and other channels what waits for something else", async () => {
+  const queue = new EmitQueue(broker);
+  const batches = scramble(() => 0);
+  const [join, other] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const waiting = [queue.add(to("1", "a"), { after: [other.promise] }), queue.add(to("2", "b"))];
+  await waiting[1];
+  waiting.push(queue.add(to("3", "c"), { joins: [join.promise] }), queue.add(to("4", "d")));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(batches).toEqual([["b"]]);
+  join.resolve();
+  await Promise.all(waiting.slice(1));
+  expect(batches).toEqual([["b"], ["c", "d"]]);
+  other.resolve();
+  await Promise.all(waiting);
 });
 
 it("splits what is larger than a batch, and answers with every place", async () => {
@@ -130,7 +146,7 @@ it("goes on after a batch whose fate is not known", async () => {
 it("refuses what is over its bounds, by number and by bytes, and takes more when there is room", async () => {
   const queue = new EmitQueue(broker, { maxEmits: 3, maxBytes: 10 });
   const { promise: held, resolve } = Promise.withResolvers<void>();
-  const first = queue.add(to("12345678", "a"), [held]);
+  const first = queue.add(to("12345678", "a"), { after: [held] });
   await expect(queue.add(to("123", "a"))).rejects.toMatchObject({ code: "EMITS_TOO_MANY", retryable: true });
   const others = [queue.add(to("1", "a")), queue.add(to("2", "b"))];
   await expect(queue.add([])).rejects.toMatchObject({ code: "EMITS_TOO_MANY" });

@@ -8,6 +8,16 @@ export interface Emitted {
   readonly seq: number;
 }
 
+/** What an emit comes after, beside what was emitted to its channels before. */
+export interface EmitOrder {
+  /** It is not sent before these are settled. */
+  readonly after?: readonly Promise<unknown>[];
+  /** The same, of rooms that are just being followed: soon over. What is emitted later, to whatever channel, waits too. */
+  readonly joins?: readonly Promise<unknown>[];
+  /** Channels of rooms whose members are left out, for `settled`. */
+  readonly except?: readonly string[];
+}
+
 /** One emit: copies for one or more channels. */
 interface Emit {
   readonly publications: readonly Publication[];
@@ -19,6 +29,8 @@ interface Emit {
   reject(error: unknown): void;
   /** Something that must come first is still under way. */
   held: boolean;
+  /** Later ones wait as long as this one is held. */
+  readonly holdsAll: boolean;
 }
 
 export interface EmitQueueLimits {
@@ -66,26 +78,25 @@ export class EmitQueue {
   /**
    * Appends to the channels' logs, in the order of the calls.
    *
-   * @param after it is not sent before these are settled
-   * @param except channels of rooms whose members are left out, for `settled`
    * @returns resolves once all copies are accepted. Rejects with the BrokerError of the first that was refused, or with
    *   HoldfastError `EMITS_TOO_MANY`.
    */
   add(
     publications: readonly Publication[],
-    after: readonly Promise<unknown>[] = [],
-    except: readonly string[] = [],
+    { after = [], joins = [], except = [] }: EmitOrder = {},
   ): Promise<readonly Emitted[]> {
     const bytes = publications.reduce((sum, { data }) => sum + data.length, 0);
     if (this.size >= this.#limits.maxEmits || this.#bytes + bytes > this.#limits.maxBytes) {
       return Promise.reject(new HoldfastError("EMITS_TOO_MANY"));
     }
     const { promise: done, resolve, reject } = Promise.withResolvers<readonly Emitted[]>();
-    const emit: Emit = { publications, except, bytes, done, resolve, reject, held: after.length > 0 };
+    const held = after.length + joins.length > 0;
+    const holdsAll = joins.length > 0;
+    const emit: Emit = { publications, except, bytes, done, resolve, reject, held, holdsAll };
     this.#bytes += bytes;
     this.#waiting.push(emit);
     if (emit.held) {
-      void Promise.allSettled(after).then(() => {
+      void Promise.allSettled([...after, ...joins]).then(() => {
         emit.held = false;
         this.#schedule();
       });
@@ -137,6 +148,10 @@ export class EmitQueue {
       const isBlocked = emit.publications.some(
         ({ channel }) => this.#busy.has(channel) || blocked.has(channel),
       );
+      if (emit.held && emit.holdsAll) {
+        left.push(...this.#waiting.slice(index));
+        break;
+      }
       if (emit.held || isBlocked) {
         for (const { channel } of emit.publications) blocked.add(channel);
         left.push(emit);

@@ -138,7 +138,8 @@ function decodeFramed(bytes: Uint8Array): Read<PacketEntry> {
 
 function readEnvelope(header: Readonly<Record<string, unknown>>): Envelope | undefined {
   const { n: namespace, x: except = [], m: id, c, v, a } = header;
-  if (typeof namespace !== "string" || !namespace.startsWith("/") || !isRooms(except)) return undefined;
+  // A packet's namespace ends at the first comma.
+  if (typeof namespace !== "string" || !/^\/[^,]*$/.test(namespace) || !isRooms(except)) return undefined;
   if (id !== undefined && !isName(id)) return undefined;
   const ack = a === undefined ? undefined : readAck(a);
   if (a !== undefined && !ack) return undefined;
