@@ -13,11 +13,16 @@
 // npm run faults -- nats|nats-cluster [--seeds N | --minutes N] [--seed FIRST] [--json]
 // Breaks one NATS server, or three, and the nodes' connections, likewise.
 //
+// npm run faults -- differential [--broker embedded|redis|nats] [--seeds N | --minutes N] [--seed FIRST] [--json]
+// Compares Holdfast's servers with stock Socket.IO on one: what every client and server sees of the same program.
+//
 // npm run faults -- wire [--inputs N] [--seed FIRST] [--json]
 // Puts damaged HTTP through the ingress' codec and has Node's parser read what it passes on.
 import { parseArgs } from "node:util";
 import { brokerFaults } from "./broker.ts";
 import { RedisHost, ServedHost } from "./broker-host.ts";
+import { differential } from "./differential/differential.ts";
+import { ENGINES, type EngineName, startHoldfast } from "./differential/holdfast-fleet.ts";
 import { natsClusterFaults, natsFaults } from "./nats.ts";
 import { redisFailover } from "./redis-failover.ts";
 import { survival } from "./survival.ts";
@@ -32,6 +37,7 @@ const { values, positionals } = parseArgs({
     seed: { type: "string" },
     signal: { type: "string", default: "SIGKILL" },
     affinity: { type: "string", default: "cookie" },
+    broker: { type: "string", default: "embedded" },
     json: { type: "boolean", default: false },
   },
 });
@@ -46,7 +52,16 @@ function whole(name: "seeds" | "minutes" | "seed" | "inputs", fallback: number):
 }
 
 const [scenario = "survival", ...others] = positionals;
-const scenarios = ["survival", "broker", "redis", "redis-failover", "nats", "nats-cluster", "wire"];
+const scenarios = [
+  "survival",
+  "broker",
+  "redis",
+  "redis-failover",
+  "nats",
+  "nats-cluster",
+  "differential",
+  "wire",
+];
 if (others.length > 0 || !scenarios.includes(scenario)) {
   console.error(`The scenarios are ${scenarios.join(", ")}, not "${positionals.join(" ")}".`);
   process.exit(2);
@@ -68,14 +83,26 @@ if (values.affinity !== "cookie" && values.affinity !== "none") {
   process.exit(2);
 }
 const affinity = values.affinity;
+if (!Object.hasOwn(ENGINES, values.broker)) {
+  console.error(`--broker takes ${Object.keys(ENGINES).join(", ")}, not "${values.broker}".`);
+  process.exit(2);
+}
+const engine = values.broker as EngineName;
 const first = whole("seed", (Date.now() % 1_000_000) + 1);
 const seeds = whole("seeds", values.minutes === undefined ? 10 : Number.MAX_SAFE_INTEGER);
 const deadline = Date.now() + whole("minutes", 24 * 60) * 60_000;
 
+/** What else is run than the breaking of a broker. */
+type Act = typeof endServers | typeof losePrimaries | typeof compareServers;
+const ACTS: ReadonlyMap<string, Act> = new Map<string, Act>([
+  ["survival", endServers],
+  ["redis-failover", losePrimaries],
+  ["differential", compareServers],
+]);
+
 for (let index = 0; index < seeds && Date.now() < deadline; index += 1) {
   const started = Date.now();
-  const act =
-    scenario === "survival" ? endServers : scenario === "redis-failover" ? losePrimaries : breakBroker;
+  const act = ACTS.get(scenario) ?? breakBroker;
   const { report, text, replay, gaps } = await act(first + index);
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   const { seed, violations } = report;
@@ -106,6 +133,14 @@ async function losePrimaries(seed: number) {
     `${report.accepted} accepted, ${report.lost} lost, ${report.unseen} more unseen, ${report.delivered} delivered, ${count(report.faults)}, ` +
     `${report.repeated} repeated, ${report.resumes} resumes, ${report.resets} resets`;
   return { report, text, replay: scenario, gaps: 0 };
+}
+
+async function compareServers(seed: number) {
+  const report = await differential({ seed, start: (options) => startHoldfast(engine, options) });
+  const text =
+    `${report.steps} steps, ${report.seen} things seen, ${report.recovered} recovered` +
+    (report.recovery ? "" : " (no recovery)");
+  return { report, text, replay: `${scenario} --broker ${engine}`, gaps: 0 };
 }
 
 async function breakBroker(seed: number) {

@@ -60,7 +60,7 @@ class Comparison {
     return seen
       .filter(({ id }) => !this.#isVolatile(id))
       .map(({ id, value }) =>
-        this.#isLocal(id) ? { id, value: value.replace(/ and a place$/, "") } : { id, value },
+        this.#isLocal(id) ? { id, value: value.replace(/ and (a place|null)$/, "") } : { id, value },
       );
   }
 
@@ -69,7 +69,7 @@ class Comparison {
     return step !== undefined && "volatile" in step && step.volatile;
   }
 
-  /** It is not kept, so there is no place in a log to tell of. */
+  /** It is not kept, so there is no place in a log to tell of; Holdfast lets no argument be taken for one. */
   #isLocal(id: string): boolean {
     const step = this.#messages.get(id);
     return step !== undefined && "target" in step && step.target.local;

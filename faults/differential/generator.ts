@@ -43,6 +43,11 @@ interface Client {
   readonly plan: ClientPlan;
   state: "out" | "in" | "away";
   node: number;
+  /**
+   * It has come back once. Stock Socket.IO keeps what it came back with, also when the server or the client has ended the
+   * session since, and would bring that back once more.
+   */
+  restored: boolean;
 }
 
 class Generator {
@@ -71,6 +76,7 @@ class Generator {
       },
       state: "out" as const,
       node: n % NODES,
+      restored: false,
     }));
     this.#phases.push({ lanes: this.#clients.map((client) => [this.#connect(client, client.node)]) });
     this.#phases.push(this.#membership(0.9));
@@ -203,7 +209,6 @@ class Generator {
     const lane: Step[] = [];
     const own = group.filter((client) => client.node === node);
     const joinsItself = own.length > 0 && random.next() < 0.5;
-    const members = joinsItself ? own : group;
     if (joinsItself)
       for (const { plan } of own) lane.push({ type: "join", client: plan.name, rooms: [room] });
     else lane.push({ type: "sockets-join", node, target: each, rooms: [room] });
@@ -212,24 +217,7 @@ class Generator {
       lane.push({ type: "direct", client: plan.name, volatile: false, ...this.#message() });
       lane.push(...emits());
     }
-    const [client] = own;
-    switch (random.below(5)) {
-      case 0:
-        for (const { plan } of own) lane.push({ type: "leave", client: plan.name, room });
-        break;
-      case 1:
-        lane.push({ type: "sockets-leave", node, target: each, rooms: [room] });
-        break;
-      case 2:
-        lane.push({ type: "disconnect-sockets", node, target: all, close: random.next() < 0.5 });
-        for (const member of members) member.state = "out";
-        break;
-      case 3:
-        if (!client) break;
-        lane.push({ type: "direct", client: client.plan.name, volatile: false, ...this.#message() });
-        lane.push({ type: "kick", client: client.plan.name, close: random.next() < 0.5 });
-        client.state = "out";
-    }
+    if (random.next() < 0.5) lane.push({ type: "sockets-leave", node, target: each, rooms: [room] });
     lane.push(...emits());
     return lane;
   }
@@ -240,6 +228,7 @@ class Generator {
     const lanes: Lane[] = [];
     for (const client of this.#clients) {
       const node = random.below(NODES);
+      if (client.state === "out" && client.restored && this.#recovery) continue;
       if (client.state === "in") {
         if (random.next() < 0.4) lanes.push([this.#go(client)]);
       } else if (random.next() < 0.7) {
@@ -278,6 +267,7 @@ class Generator {
   #comeBack(client: Client, node: number): Step {
     client.state = "in";
     client.node = node;
+    client.restored = true;
     return { type: "return", client: client.plan.name, node };
   }
 
