@@ -57,6 +57,10 @@ export class AdapterHost implements SessionHost {
     this.#adapter.delAll(sid);
   }
 
+  disconnect(socket: Socket): void {
+    this.#adapter.departures.inTurn(() => socket.disconnect());
+  }
+
   send(socket: Socket, packet: PacketEntry, place: string): void {
     this.#delivery.send(socket, packet, place);
   }

@@ -344,6 +344,22 @@ describe("as Socket.IO itself", () => {
     expect(b.events).toContainEqual({ type: "session-refused", namespace: "/", reason: "session" });
   });
 
+  it("ends it also while something is on its way to the client that is disconnected, at once come back or not", async () => {
+    const a = await cluster.node();
+    const client = cluster.client();
+    await client.connect(a);
+    a.io.to("lobby").emit("n", 1);
+    await given(client, 1);
+    a.io.to("lobby").emit("n", 2);
+    serverSide(a, client).disconnect();
+    await client.connect(a);
+    expect(client.recovered).toBe(false);
+    expect([...a.io.sockets.sockets.keys()]).toEqual([client.id]);
+    expect(a.io.of("/").adapter.sids.has(client.id)).toBe(true);
+    a.io.to("lobby").emit("n", 3);
+    await until(() => client.numbers.includes(3));
+  });
+
   it("ends a session maxDisconnectionDuration after the disconnect", async () => {
     const short = { connectionStateRecovery: { maxDisconnectionDuration: 100 } };
     const a = await cluster.node(joinLobby, short);

@@ -31,6 +31,8 @@ export interface SessionHost {
   enter(sid: string, rooms: Iterable<Room>): Promise<void> | void;
   /** Takes a socket out of all its rooms. */
   leaveAll(sid: string): void;
+  /** Disconnects a socket at once, whatever is on its way to it. */
+  disconnect(socket: Socket): void;
   /** Hands one packet to one socket, unless it had a copy of it. */
   send(socket: Socket, packet: PacketEntry, place: string): void;
   /** Copies of these messages are not handed to the socket, as its client has one of each; of others it has none. */

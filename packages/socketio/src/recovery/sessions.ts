@@ -210,8 +210,10 @@ export class Sessions {
   async #leave(pid: string): Promise<void> {
     for (let session = this.#byPid.get(pid); session; session = this.#byPid.get(pid)) {
       const { socket, isRestored, onSettled } = session;
-      // Socket.IO has a socket of this id that is not connected yet, and takes it out of its rooms if it never is.
-      if (!socket && isRestored) await new Promise<void>((resolve) => onSettled.push(resolve));
+      // Socket.IO has a socket of this id that is not connected yet, and takes it out of its rooms if it never is; or the
+      // server is about to disconnect it, and takes it out when that is done.
+      if (socket ? !socket.connected : isRestored)
+        await new Promise<void>((resolve) => onSettled.push(resolve));
       else this.#replace(session);
     }
   }
@@ -389,7 +391,7 @@ export class Sessions {
     if (!socket) return;
     cutOff(socket);
     // Long-polling has no end of its own before the next request.
-    if (socket.connected) socket.disconnect();
+    if (socket.connected) this.#host.disconnect(socket);
   }
 
   #silent(): Map<string, { offset: number; tag: string; seq: number }> {
