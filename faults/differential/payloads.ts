@@ -2,7 +2,7 @@ import type { Random } from "@holdfast/broker/testing";
 import type { Payload } from "./program.ts";
 
 const TEXTS = ["", "text", "häppchen ☕ \u2028 \u0000", "0", "[1]", "x".repeat(3000)];
-const NAMES = ["a", "__proto__x", "num", "_placeholder", "toString"];
+const NAMES = ["a", "__proto__x", "num", "toString"];
 
 /** Arguments of an event: often exactly one piece of JSON, which has a way of its own; else none, several, binary. */
 export function makePayload(random: Random): Payload {
@@ -38,7 +38,7 @@ function value(random: Random, depth: number, binary: boolean): unknown {
     case 5:
       return binary ? bytes(random) : new Date(1e12 + random.below(1e9));
     case 6:
-      // What a packet with attachments has in their place.
+      // What a packet with attachments has in their place. Among attachments Socket.IO's own parser refuses it.
       return binary ? {} : { _placeholder: true, num: random.below(3) };
     case 7:
       return Array.from({ length: random.below(4) }, () => value(random, depth - 1, binary));
