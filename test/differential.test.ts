@@ -1,6 +1,6 @@
-// A program is left out of the comparison only where docs/socketio.md says that several servers differ from one: what a
-// socket that leaves or is disconnected there and then is given of emits on their way, the order between rooms while
-// an emit waits for a join, and volatile packets, which may get lost anywhere.
+// What is left out of the comparison, and only this, is what docs/socketio.md says of several servers: the order between
+// rooms while an emit waits for a join, and whether a volatile packet comes. Of stock Socket.IO's own: that it restores a
+// session again that was restored once and has been ended since.
 import { testSeed } from "@holdfast/broker/testing";
 import { expect, test } from "vitest";
 import { differential } from "../faults/differential/differential.ts";

@@ -209,6 +209,7 @@ class Generator {
     const lane: Step[] = [];
     const own = group.filter((client) => client.node === node);
     const joinsItself = own.length > 0 && random.next() < 0.5;
+    const members = joinsItself ? own : group;
     if (joinsItself)
       for (const { plan } of own) lane.push({ type: "join", client: plan.name, rooms: [room] });
     else lane.push({ type: "sockets-join", node, target: each, rooms: [room] });
@@ -217,7 +218,24 @@ class Generator {
       lane.push({ type: "direct", client: plan.name, volatile: false, ...this.#message() });
       lane.push(...emits());
     }
-    if (random.next() < 0.5) lane.push({ type: "sockets-leave", node, target: each, rooms: [room] });
+    const [client] = own;
+    switch (random.below(5)) {
+      case 0:
+        for (const { plan } of own) lane.push({ type: "leave", client: plan.name, room });
+        break;
+      case 1:
+        lane.push({ type: "sockets-leave", node, target: each, rooms: [room] });
+        break;
+      case 2:
+        lane.push({ type: "disconnect-sockets", node, target: all, close: random.next() < 0.5 });
+        for (const member of members) member.state = "out";
+        break;
+      case 3:
+        if (!client) break;
+        lane.push({ type: "direct", client: client.plan.name, volatile: false, ...this.#message() });
+        lane.push({ type: "kick", client: client.plan.name, close: random.next() < 0.5 });
+        client.state = "out";
+    }
     lane.push(...emits());
     return lane;
   }
