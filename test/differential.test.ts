@@ -1,5 +1,5 @@
 // What is left out of the comparison, and only this, is what docs/socketio.md says of several servers: the order between
-// rooms while an emit waits for a join, and whether a volatile packet comes. Of stock Socket.IO's own: that it restores a
+// different rooms, and whether a volatile packet comes. Of stock Socket.IO's own: that it restores a
 // session again that was restored once and has been ended since.
 import { testSeed } from "@holdfast/broker/testing";
 import { expect, test } from "vitest";

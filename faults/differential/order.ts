@@ -8,14 +8,12 @@ interface Sent {
   /** From where, one after the other: a node's lane. */
   readonly from: string;
   readonly turn: number;
-  /** Its lane has joins, which emits to their rooms wait for, and others don't. */
-  readonly waits: boolean;
 }
 
 /**
  * What must hold of the order in which things came: all clients see a room's messages in one order, and everybody sees
- * those that a node emitted to it one after the other in that order. With recovery, which needs one sequence, that goes for
- * all that a node emits, direct ones too, unless some has to wait for a join. Not for volatile and local ones, nor for those to several rooms, which come by the first room that has them.
+ * those that a node emitted to it one after the other in that order; with recovery direct ones are messages to a socket's
+ * own room. Not for volatile and local ones, nor for those to several rooms, which come by the first room that has them.
  */
 export function orderProblems(program: Program, { phases }: Transcript): string[] {
   const sent = sentBy(program);
@@ -29,7 +27,7 @@ export function orderProblems(program: Program, { phases }: Transcript): string[
   for (const [name, sequence] of sequences) {
     const latest = new Map<string, Sent>();
     for (const one of sequence) {
-      const stream = program.recovery && !one.waits ? one.from : `${one.from} ${one.room}`;
+      const stream = `${one.from} ${one.room}`;
       const before = latest.get(stream);
       if (before && before.turn > one.turn) found.push(`order: ${name} has ${one.id} after ${before.id}`);
       else latest.set(stream, one);
@@ -67,12 +65,11 @@ function sentBy(program: Program): Map<string, Sent> {
     for (const step of lanes.flat())
       if (step.type === "connect" || step.type === "return") places.set(step.client, step.node);
     for (const [lane, steps] of lanes.entries()) {
-      const waits = steps.some(({ type }) => type === "join" || type === "sockets-join");
       for (const [turn, step] of steps.entries()) {
         const room = roomOf(step, namespaces, program.recovery);
         if (room === undefined || !("id" in step)) continue;
         const node = "node" in step ? step.node : places.get("client" in step ? step.client : "");
-        sent.set(step.id, { id: step.id, room, from: `${phase}/${lane}/${node}`, turn, waits });
+        sent.set(step.id, { id: step.id, room, from: `${phase}/${lane}/${node}`, turn });
       }
     }
   }
