@@ -40,6 +40,8 @@ export type HoldfastEvent =
       readonly channel: string;
       readonly error: unknown;
     }
+  /** A socket's presence in a room could not be written, or not removed, yet; it is tried again until it is. */
+  | { readonly type: "presence-failed"; readonly error: unknown }
   /** A request to the other nodes, or an answer to one of theirs, failed or came too late. */
   | { readonly type: "request-failed"; readonly operation: string; readonly error: unknown }
   /** Sessions can't be recovered with this broker, and why: every client that comes back starts anew. Said once. */

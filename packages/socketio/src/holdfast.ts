@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { Hub } from "@holdfast/hub";
+import { Hub, KeyedState, type KeyedStateOptions } from "@holdfast/hub";
 import type { Namespace } from "socket.io";
 import type { Adapter } from "socket.io-adapter";
 import { HoldfastAdapter } from "./cluster/adapter.ts";
@@ -7,12 +7,14 @@ import { Cluster } from "./cluster/cluster.ts";
 import type { Emitted } from "./cluster/emit-queue.ts";
 import { whenBound } from "./cluster/engine-adoption.ts";
 import { Membership } from "./cluster/membership.ts";
+import { type Room, roomChannel } from "./cluster/room-channel.ts";
 import type { StockNamespace } from "./cluster/stock.ts";
 import { type HoldfastCounters, zeroHoldfastCounters } from "./counters.ts";
 import { FanOut } from "./fan-out/fan-out.ts";
 import { slimConnections } from "./fan-out/handshake-request.ts";
 import { adoptEngine, type Forwarding } from "./forwarding/adopt-engine.ts";
 import { type HoldfastOptions, readHoldfastOptions } from "./options.ts";
+import { RoomPresence } from "./presence/room-presence.ts";
 import { Recovery } from "./recovery/recovery.ts";
 
 /** How long a close waits at most for the other nodes to be told. */
@@ -37,6 +39,14 @@ export interface Holdfast {
    * @throws BrokerError as `Broker.publish`; HoldfastError `EMITS_TOO_MANY`
    */
   emit(target: EmitTarget, event: string, ...args: unknown[]): Promise<readonly Emitted[]>;
+  /** Who is in which room, on all nodes: those whom the option `presence` shows. */
+  readonly presence: Pick<RoomPresence, "members" | "follow" | "refresh">;
+  /**
+   * Opens a room's state: values by key, the same on all nodes. Close it when it is not needed any more.
+   *
+   * @throws HubError `HUB_OPTION_INVALID`; BrokerError as `KeyedState.open`
+   */
+  state(room: Room, options?: KeyedStateOptions, namespace?: string): Promise<KeyedState>;
   /** Leaves the cluster. Close the Socket.IO server first. The broker stays its maker's to close. Idempotent. */
   close(): Promise<void>;
 }
@@ -65,11 +75,13 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
     retention,
     sessionSaveMs,
     maxQueuedBytes,
+    presence: presenceOptions,
     hub: hubOptions,
     onEvent,
   } = settings;
   const hub = new Hub(broker, { ...hubOptions, node, onEvent });
   const membership = new Membership({ broker, node, onEvent });
+  const presence = new RoomPresence(broker, node, presenceOptions, onEvent);
   const counters = zeroHoldfastCounters();
   const recovery = new Recovery({ hub, retention, sessionSaveMs, counters, onEvent });
   const fanOut = new FanOut({
@@ -104,13 +116,15 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
     // A broker that is away can't be told; it finds out when this node's time is over.
     const told = new AbortController();
     const late = setTimeout(CLOSE_MS, undefined, { signal: told.signal }).catch(() => undefined);
-    await Promise.race([recovery.close().then(() => membership.close()), late]);
+    const left = Promise.all([presence.close(), recovery.close()]);
+    await Promise.race([left.then(() => membership.close()), late]);
     told.abort();
     await hub.close();
   };
   class ClusterAdapter extends HoldfastAdapter {
     constructor(namespace: StockNamespace) {
       super(namespace, cluster);
+      presence.attach(namespace as unknown as Namespace, this);
     }
 
     override init(): void {
@@ -128,6 +142,8 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
       const emitted = await Promise.all(cluster.capture(() => target.emit(event, ...args)));
       return emitted.flat();
     },
+    presence,
+    state: (room, options, namespace = "/") => KeyedState.open(broker, roomChannel(namespace, room), options),
     close() {
       closing ??= close();
       return closing;

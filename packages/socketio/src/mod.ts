@@ -11,6 +11,8 @@ export { FanOut } from "./fan-out/fan-out.ts";
 export type { EmitTarget, Holdfast } from "./holdfast.ts";
 export { createHoldfast } from "./holdfast.ts";
 export type { BindingOptions, HoldfastOptions } from "./options.ts";
+export type { Person, RoomPresenceOptions } from "./presence/room-presence.ts";
+export { RoomPresence } from "./presence/room-presence.ts";
 export { nodeToken, ownedSessionIds } from "./session-id.ts";
 export type { SubscribeAnswer, UnsubscribeAnswer, WireError } from "./wire.ts";
 export { EVENTS, NODE_HEADER, PROTOCOL_VERSION, RESERVED_PREFIX, UNREADABLE } from "./wire.ts";

@@ -5,6 +5,7 @@ import { isNodeAddress } from "./cluster/node-record.ts";
 import { BindingError } from "./errors.ts";
 import type { BindingEvent, HoldfastEvent } from "./events.ts";
 import type { FanOut } from "./fan-out/fan-out.ts";
+import type { RoomPresenceOptions } from "./presence/room-presence.ts";
 
 export interface BindingOptions {
   /** Subscriptions that one socket may have at a time. Default 128. */
@@ -77,6 +78,8 @@ export interface HoldfastOptions {
    * middlewares have put on it; `rawHeaders`, `trailers` and the stream go, which saves some 2 KiB for each connection.
    */
   readonly keepRequests?: boolean;
+  /** Who is shown in the rooms that they are in, to those who ask `holdfast.presence`. Default: nobody. */
+  readonly presence?: RoomPresenceOptions;
   /** The hub's options, but its node's name and where it tells events. */
   readonly hub?: Omit<HubOptions, "node" | "onEvent">;
   /** Told what a person should know; must not throw. */
@@ -91,6 +94,7 @@ const HOLDFAST_DEFAULTS: Omit<HoldfastSettings, "broker" | "node" | "address"> =
   sessionSaveMs: 2_000,
   maxQueuedBytes: 1_048_576,
   keepRequests: false,
+  presence: {},
   hub: {},
   onEvent: () => {},
 };

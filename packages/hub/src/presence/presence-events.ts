@@ -2,7 +2,7 @@ import type { PresentMember } from "./present-member.ts";
 
 /** What a follower of a channel's presence is told. */
 export type PresenceEvent =
-  /** Everybody who is there, at first; and again whenever changes may have been missed, before anything later. */
+  /** Everybody who is there, once and first. */
   | { readonly type: "here"; readonly members: readonly PresentMember[] }
   /** `isFirst`: the user had no other connection there. */
   | { readonly type: "joined"; readonly member: PresentMember; readonly isFirst: boolean }

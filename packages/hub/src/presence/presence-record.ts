@@ -12,6 +12,7 @@ export class PresenceRecord {
   readonly #owner: LeaseOwner;
   readonly #group: string;
   readonly #key: string;
+  readonly #lingerMs: number;
   readonly #onGone: () => void;
   #wanted: Uint8Array | undefined;
   #working: Promise<void> | undefined;
@@ -20,11 +21,15 @@ export class PresenceRecord {
   #leaving: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** @param onGone nothing is to be kept of it any more */
-  constructor(owner: LeaseOwner, group: string, key: string, onGone: () => void) {
+  /**
+   * @param lingerMs how long it outlives its owner
+   * @param onGone nothing is to be kept of it any more
+   */
+  constructor(owner: LeaseOwner, group: string, key: string, lingerMs: number, onGone: () => void) {
     this.#owner = owner;
     this.#group = group;
     this.#key = key;
+    this.#lingerMs = lingerMs;
     this.#onGone = onGone;
   }
 
@@ -97,10 +102,14 @@ export class PresenceRecord {
       await this.#owner.remove(this.#group, this.#key);
       return;
     }
-    let put = await this.#owner.put(this.#group, this.#key, value);
+    const lingerMs = this.#lingerMs;
+    let put = await this.#owner.put(this.#group, this.#key, value, { lingerMs });
     for (let attempt = 1; put.type === "refused" && attempt < TAKE_ATTEMPTS; attempt++) {
       // The connection was at another node, whose record is still there: here it is now.
-      put = await this.#owner.put(this.#group, this.#key, value, { expect: put.lease?.version ?? 0 });
+      put = await this.#owner.put(this.#group, this.#key, value, {
+        lingerMs,
+        expect: put.lease?.version ?? 0,
+      });
     }
   }
 

@@ -7,31 +7,38 @@ export class PresenceRoll {
   readonly #members = new Map<string, PresentMember>();
   /** How many connections each user has. */
   readonly #users = new Map<string, number>();
+  #told = false;
 
-  get members(): readonly PresentMember[] {
-    return [...this.#members.values()];
-  }
-
-  /** Takes a change over. @returns what followers are to be told of it */
-  take(event: LeaseEvent): PresenceEvent | undefined {
+  /** Takes what the leases tell over. @returns what followers are to be told of it */
+  take(event: LeaseEvent): readonly PresenceEvent[] {
     switch (event.type) {
       case "leases": {
-        this.#members.clear();
-        this.#users.clear();
-        for (const lease of event.leases) {
-          const member = decodeMember(lease);
-          if (member) this.#add(member);
-        }
-        return { type: "here", members: this.members };
+        const members = event.leases.flatMap((lease) => decodeMember(lease) ?? []);
+        return this.#told ? this.#catchUp(members) : this.#begin(members);
       }
       case "put": {
         const member = decodeMember(event.lease);
-        return member ? this.#put(member) : this.#remove(event.lease.key);
+        return toList(member ? this.#put(member) : this.#remove(event.lease.key));
       }
       case "removed":
       case "expired":
-        return this.#remove(event.key);
+        return toList(this.#remove(event.key));
     }
+  }
+
+  #begin(members: readonly PresentMember[]): readonly PresenceEvent[] {
+    this.#told = true;
+    for (const member of members) this.#add(member);
+    return [{ type: "here", members }];
+  }
+
+  /** Changes may have been missed: what differs is told as though it came one by one. */
+  #catchUp(members: readonly PresentMember[]): readonly PresenceEvent[] {
+    const here = new Set(members.map(({ connection }) => connection));
+    const gone = [...this.#members.keys()].filter((connection) => !here.has(connection));
+    // Who came first: a user who only changed connections did not leave.
+    const joined = members.flatMap((member) => toList(this.#put(member)));
+    return [...joined, ...gone.flatMap((connection) => toList(this.#remove(connection)))];
   }
 
   #put(member: PresentMember): PresenceEvent | undefined {
@@ -67,4 +74,8 @@ export class PresenceRoll {
     else this.#users.delete(member.user);
     return count;
   }
+}
+
+function toList(event: PresenceEvent | undefined): readonly PresenceEvent[] {
+  return event ? [event] : [];
 }

@@ -9,11 +9,11 @@ import { decodeMember, encodeMember, type PresentMember } from "./present-member
 export interface PresenceOptions {
   /** This node's name. */
   readonly node: string;
-  /** How long what this node says outlives it, in milliseconds: who was here when it was killed is gone by then. Default 15,000. */
+  /** Milliseconds after which a node that gives no sign of life is taken for dead; its connections have then broken off. Default 15,000. */
   readonly ttlMs?: number;
   /**
-   * How long a connection that broke off is still shown, in milliseconds, so that one that comes back does not leave and
-   * join. Default 5,000.
+   * How long a connection that broke off, or whose node did, is still shown, in milliseconds, so that one that comes back
+   * does not leave and join. Default 5,000.
    */
   readonly graceMs?: number;
 }
@@ -27,27 +27,22 @@ const MAX_NAME = 200;
 /**
  * Who is in a channel, over all nodes: one lease for each connection, kept by the node that it is connected to.
  *
- * A node that was killed takes its connections' records with it within `ttlMs`. One that was only slow, or away from the
+ * A node that was killed takes its connections' records with it, within `ttlMs` and `graceMs`. One that was only slow, or away from the
  * broker, puts its own back, and followers are told so. A record follows its connection to another node.
  */
 export class Presence {
   readonly #broker: Broker;
-  readonly #owner: LeaseOwner;
-  readonly #graceMs: number;
+  readonly #settings: Required<PresenceOptions>;
+  /** Made for the first record: who only looks has nothing to renew. */
+  #owner: LeaseOwner | undefined;
   readonly #records = new Map<string, PresenceRecord>();
   readonly #subscriptions = new Set<Subscription>();
   #closed = false;
 
-  /** @throws HubError `HUB_OPTION_INVALID`; BrokerError `LEASE_INVALID` */
+  /** @throws HubError `HUB_OPTION_INVALID` */
   constructor(broker: Broker, options: PresenceOptions) {
-    const { node, ttlMs, graceMs } = readPresenceOptions(options);
+    this.#settings = readPresenceOptions(options);
     this.#broker = broker;
-    this.#graceMs = graceMs;
-    this.#owner = new LeaseOwner(broker, {
-      name: `presence.${node.replace(/[^A-Za-z0-9_.-]/g, "-").slice(0, 80)}`,
-      ttlMs,
-      onLost: ({ group, key }, lease) => this.#records.get(placeOf(group, key))?.lost(lease),
-    });
   }
 
   /** Records that this node keeps. */
@@ -68,9 +63,15 @@ export class Presence {
     const place = placeOf(group, member.connection);
     let record = this.#records.get(place);
     if (!record) {
-      const made: PresenceRecord = new PresenceRecord(this.#owner, group, member.connection, () => {
-        if (this.#records.get(place) === made) this.#records.delete(place);
-      });
+      const made: PresenceRecord = new PresenceRecord(
+        this.#ownership(),
+        group,
+        member.connection,
+        this.#settings.graceMs,
+        () => {
+          if (this.#records.get(place) === made) this.#records.delete(place);
+        },
+      );
       record = made;
       this.#records.set(place, record);
     }
@@ -83,8 +84,9 @@ export class Presence {
    * @throws BrokerError as `LeaseTable.remove` does; it is repeated until it is done.
    */
   async leave(channel: string, connection: string, reason: "left" | "broke-off" = "left"): Promise<void> {
+    const { graceMs } = this.#settings;
     const record = this.#records.get(placeOf(groupOf(channel), connection));
-    if (reason === "broke-off" && this.#graceMs > 0) record?.removeAfter(this.#graceMs);
+    if (reason === "broke-off" && graceMs > 0) record?.removeAfter(graceMs);
     else await record?.remove();
   }
 
@@ -104,8 +106,7 @@ export class Presence {
     if (this.#closed) throw new HubError("HUB_CLOSED");
     const roll = new PresenceRoll();
     const followed = await this.#broker.leases.follow(groupOf(channel), (event) => {
-      const told = roll.take(event);
-      if (told) listener(told);
+      for (const told of roll.take(event)) listener(told);
     });
     const subscription: Subscription = {
       close: async () => {
@@ -126,7 +127,17 @@ export class Presence {
     await Promise.all(
       [...this.#subscriptions].map((subscription) => subscription.close().catch(() => undefined)),
     );
-    await this.#owner.close();
+    await this.#owner?.close();
+  }
+
+  #ownership(): LeaseOwner {
+    const { node, ttlMs } = this.#settings;
+    this.#owner ??= new LeaseOwner(this.#broker, {
+      name: `presence.${node.replace(/[^A-Za-z0-9_.-]/g, "-").slice(0, 80)}`,
+      ttlMs,
+      onLost: ({ group, key }, lease) => this.#records.get(placeOf(group, key))?.lost(lease),
+    });
+    return this.#owner;
   }
 }
 

@@ -31,7 +31,7 @@ const MAX_NAME = 200;
  * Values by key that belong to a channel, the same on all nodes: the last one that was set, in the order of a log of its own.
  *
  * Who opens it is given all that holds, and then every change, with no seam. Every so many changes, and once a day, the
- * whole is written into the log, so that little has to be read; it is kept for 30 days after the last node that had it open
+ * whole is written into the log, so that little has to be read; it is kept for 7 days after the last node that had it open
  * has closed it, or for as long as the engine remembers an unused channel, which may be shorter.
  */
 export class KeyedState {
@@ -55,7 +55,7 @@ export class KeyedState {
     this.#broker = broker;
     this.#settings = settings;
     this.#log = logOf(channel);
-    this.#retention = { maxEntries: settings.snapshotEvery * 4 + 1_000, maxAgeMs: 30 * DAY_MS };
+    this.#retention = { maxEntries: settings.snapshotEvery * 4 + 1_000, maxAgeMs: 7 * DAY_MS };
     this.#refresh = setInterval(() => void this.#writeSnapshot(), REFRESH_MS * (0.75 + Math.random() / 4));
     this.#refresh.unref();
   }
