@@ -25,6 +25,7 @@ const TABLE: Readonly<Record<AnyEvent["type"], readonly [level: Level, text: str
   "delivery-failed": ["error", "an entry could not be handed to Socket.IO"],
   "emit-failed": ["error", "the broker did not accept what was emitted"],
   "request-failed": ["warn", "the other nodes did not answer, or could not be answered"],
+  "presence-failed": ["warn", "who is in a room could not be written yet; it is tried again"],
   "node-replaced": ["error", "another process has this node's name; give each its own"],
   "node-unreadable": ["warn", "a node's record could not be read"],
   "membership-failed": ["warn", "this node could not tell the others of itself; it goes on trying"],
