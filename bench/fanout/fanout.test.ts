@@ -26,4 +26,17 @@ describe("fanout bench", () => {
     for (const { median } of cpu) expect(median).toBeGreaterThan(0);
     expect(output.targets).toHaveLength(4);
   });
+
+  it("measures three servers over Redis", async () => {
+    const { code, stdout, stderr } = await runCommand(
+      ...["fanout", "--json", "--runs", "1", "--clients", "6", "--messages", "20", "--only", "nodes"],
+      ...["--subjects", "Holdfast over Redis,Socket.IO redis-adapter"],
+    );
+    expect(code, stderr).toBe(0);
+    const output = JSON.parse(stdout) as Output;
+    expectReportShape(output);
+    expect(output.rows).toHaveLength(8);
+    for (const { median } of output.rows) expect(median).toBeGreaterThan(0);
+    expect(output.targets).toHaveLength(1);
+  });
 });

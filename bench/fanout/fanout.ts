@@ -2,6 +2,7 @@ import { ensureInstalled } from "../debian-package.ts";
 import type { Bench, Measurement, Run } from "../harness.ts";
 import { type Row, type Target, target } from "../report.ts";
 import { NCHAN_PACKAGES } from "./nchan.ts";
+import { CONNECTED, measureNodes, nodesTargets, prepareNodes } from "./nodes/nodes.ts";
 import { NCHAN, NODE_SUBJECTS, type Rig, startRig } from "./rig.ts";
 
 const STOCK = "stock Socket.IO";
@@ -27,26 +28,32 @@ const WARM_UP = 0.3;
 /** Messages per second that a subject took one at a time, by its name: measured before Holdfast, in each run. */
 const saturation = new Map<string, number>();
 
-/** One server process sends to many subscribers of one room: what does a delivery cost it? */
+/** One server process, or three, send to many subscribers of one room: what does a delivery cost them? */
 export const fanout: Bench = {
   name: "fanout",
   summary:
-    "CPU time and latency of one server process for each delivery of a 150-byte message to many WebSocket subscribers",
+    "CPU time and latency of one server process, and of three over Redis, for each delivery of a 150-byte message to many WebSocket subscribers",
   // Holdfast last: its latency is measured at rates that follow from the others'.
-  subjects: [...NODE_SUBJECTS.keys()].filter((name) => name !== HOLDFAST).concat(NCHAN, HOLDFAST),
-  sections: ["cpu", "latency"],
+  subjects: [...NODE_SUBJECTS.keys()]
+    .filter((name) => name !== HOLDFAST)
+    .concat(NCHAN, HOLDFAST, ...CONNECTED.keys()),
+  sections: ["cpu", "latency", "nodes"],
   options: {
     clients: { summary: "subscribers of the one room", default: 500, max: 15_000 },
     messages: { summary: "messages measured in each mode", default: 400, max: 1_000_000 },
   },
   prepare: (subjects, onProgress) => {
     if (subjects.includes(NCHAN)) ensureInstalled(NCHAN_PACKAGES, { onProgress });
+    prepareNodes(subjects, onProgress);
   },
   measure,
   targets,
 };
 
 async function measure(subject: string, run: Run): Promise<readonly Measurement[]> {
+  const connection = CONNECTED.get(subject);
+  if (connection) return run.wants("nodes") ? measureNodes(connection, run) : [];
+  if (!run.wants("cpu") && !run.wants("latency")) return [];
   const rig = await startRig(run, subject, run.option("clients"));
   return [
     ...(run.wants("cpu") ? await measureCpu(subject, run, rig) : []),
@@ -119,6 +126,7 @@ function targets(rows: readonly Row[]): readonly Target[] {
   return [
     ...LIMITS.flatMap(({ mode, peer, limit }) => against(cpuMetric(mode), peer, limit)),
     ...LATENCY_PEERS.flatMap((peer) => against(latencyMetric("p99", peer), peer, 1)),
+    ...nodesTargets(rows),
   ];
 }
 
