@@ -12,7 +12,10 @@ describe("bench command", () => {
   });
 
   it.each([
-    [["nothing"], 'there is no bench "nothing"; there are: connections, fanout, ingress, log, routing'],
+    [
+      ["nothing"],
+      'there is no bench "nothing"; there are: connections, fanout, ingress, log, routing, storm',
+    ],
     [["--json", "fanout"], "the name of a bench comes first, before --json"],
     [["fanout", "--runs", "0"], '--runs is a whole number from 1 to 1000, not "0"'],
     [["fanout", "--clients", "1e9"], '--clients is a whole number from 1 to 15000, not "1e9"'],

@@ -9,6 +9,7 @@ const BENCHES: ReadonlyMap<string, () => Promise<Bench>> = new Map([
   ["ingress", async () => (await import("./ingress/ingress.ts")).ingress],
   ["log", async () => (await import("./log/log.ts")).log],
   ["routing", async () => (await import("./routing/routing.ts")).routing],
+  ["storm", async () => (await import("./storm/storm.ts")).storm],
 ]);
 
 const DEFAULT_RUNS = 5;
