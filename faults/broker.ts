@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Random } from "@holdfast/broker/testing";
-import type { BrokerHost } from "./broker-host.ts";
+import type { BrokerHost, FaultName } from "./broker-host.ts";
 import {
   type Breakable,
   type EngineFaultsOptions,
@@ -16,18 +16,15 @@ export interface BrokerFaultsOptions extends EngineFaultsOptions {
   readonly start: () => Promise<BrokerHost>;
 }
 
-type FaultName = "kill" | "full" | "cut" | "black-hole" | "slow" | "away";
-
-const FAULTS: readonly FaultName[] = ["kill", "full", "cut", "black-hole", "slow", "away"];
-
 /**
  * Breaks one broker process, and the connections to it: the process is killed, its room gets full, a connection is cut,
- * swallows everything, is slow, or can't be made. Leases live for less time than a fault may take.
+ * swallows everything, is slow, or can't be made; of Redis' two connections, only the subscriber's swallows everything, or the
+ * server ends it since it is read too slowly. Leases live for less time than a fault may take.
  */
 export async function brokerFaults(options: BrokerFaultsOptions): Promise<EngineFaultsReport<FaultName>> {
   const host = await options.start();
   const engine: Breakable<FaultName> = {
-    faults: FAULTS,
+    faults: host.faults,
     leaseTtlMs: 300,
     open: async () => {
       const proxy = await host.proxy();
@@ -72,5 +69,9 @@ async function breakOnce(
       proxy.refuse();
       await pause(random.below(500));
       return proxy.accept();
+    case "deaf":
+      return host.deafen?.(proxy);
+    case "overflow":
+      return host.overflow?.(proxy);
   }
 }

@@ -11,7 +11,7 @@ test.each([
 ])(
   `every subscriber has every entry once and in one order while %s and its connections are broken (SEED=${seed})`,
   async (_name, start) => {
-    const report = await brokerFaults({ start, seed, nodes: 3, channels: 3, messages: 300, faults: 7 });
+    const report = await brokerFaults({ start, seed, nodes: 3, channels: 3, messages: 300, faults: 9 });
     console.log(report);
     expect(report.violations).toEqual([]);
     expect(report.resets).toBe(0);
