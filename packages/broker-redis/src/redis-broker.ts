@@ -165,6 +165,11 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     return (followed.channel as RemoteChannel).join(listener, options);
   }
 
+  /** For the channels that this follows. */
+  fence(): Promise<void> | undefined {
+    return this.#router.fence?.();
+  }
+
   async history(channel: string, query: HistoryQuery): Promise<History> {
     this.#refuse();
     checkHistory(channel, query);

@@ -27,6 +27,11 @@ export interface Router {
   /** Has a PUB/SUB channel of a partition announced. Of one turn of the event loop they go together. */
   follow(partition: number, channel: string): void;
   unfollow(partition: number, channel: string): void;
+  /**
+   * Resolves once everything that was announced before has come. Absent where channels have no order among them. Rejects
+   * where that can't be known, since a connection was lost.
+   */
+  fence?(): Promise<void>;
   /** Whether the channel is announced now. */
   isFollowing(channel: string): boolean;
   close(error: BrokerError): void;

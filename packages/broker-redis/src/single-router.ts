@@ -3,6 +3,7 @@ import { randomText } from "@holdfast/broker/engine";
 import { Canary } from "./canary.ts";
 import { type Command, CommandLink, type LinkSettings } from "./command-link.ts";
 import type { Address, Connection, Credentials, Reply } from "./connection.ts";
+import { Fence } from "./fence.ts";
 import { brokerError, isRefusal } from "./redis-error.ts";
 import type { Router, RouterHost } from "./router.ts";
 import { SubscriberLink } from "./subscriber-link.ts";
@@ -19,6 +20,7 @@ export class SingleRouter implements Router {
   readonly #commands: CommandLink;
   readonly #subscriber: SubscriberLink;
   readonly #canary: Canary;
+  readonly #fence: Fence;
   readonly #canaryChannel = `holdfast.canary.${randomText(16)}`;
   #moves: NodeJS.Timeout | undefined;
   #run: string | undefined;
@@ -49,11 +51,14 @@ export class SingleRouter implements Router {
         following: (channels) => this.#following(channels),
         away: (channels) => {
           this.#canary.rest();
+          this.#fence.lost();
           host.away(channels.filter((channel) => channel !== this.#canaryChannel));
         },
         message: (channel, message) => {
-          if (channel === this.#canaryChannel) this.#canary.heard();
-          else host.message(channel, message);
+          if (channel === this.#canaryChannel) {
+            this.#canary.heard();
+            this.#fence.heard(message.toString("latin1"));
+          } else host.message(channel, message);
         },
         refused: (error) => this.#down(error),
       },
@@ -66,12 +71,12 @@ export class SingleRouter implements Router {
       this.#moves.unref();
     }
     this.#subscriber.follow(0, this.#canaryChannel);
+    const publish = (text: string, deadline: number) =>
+      this.#commands.run({ name: "PUBLISH", args: [this.#canaryChannel, text], repeatable: false, deadline });
+    this.#fence = new Fence((token) => publish(token, performance.now() + settings.deadAfterMs));
     this.#canary = new Canary(
       {
-        send: (deadline) => {
-          const args = [this.#canaryChannel, ""];
-          return this.#commands.run({ name: "PUBLISH", args, repeatable: false, deadline });
-        },
+        send: (deadline) => publish("", deadline),
         dead: (error) => this.#renew(error),
       },
       settings,
@@ -90,12 +95,17 @@ export class SingleRouter implements Router {
     this.#subscriber.unfollow(partition, channel);
   }
 
+  fence(): Promise<void> {
+    return this.#fence.passed();
+  }
+
   isFollowing(channel: string): boolean {
     return this.#subscriber.isFollowing(channel);
   }
 
   close(error: BrokerError): void {
     this.#canary.close();
+    this.#fence.lost();
     clearInterval(this.#moves);
     this.#commands.close(error);
     this.#subscriber.close();

@@ -21,8 +21,8 @@ import type { LeaseTable } from "./lease-table.ts";
  *   read from the log and delivered before anything later. Where the log no longer reaches back, the subscriber is
  *   told with a `reset` event and nothing is delivered as though it followed on.
  * - **One sequence.** With the ability `oneSequence`, one node's subscriptions together are given the entries of all
- *   their channels in the order of `seq`, but for what comes late to a channel that was told to be `behind`, and for what
- *   a subscription reads on its way in from `since`.
+ *   their channels in the order of `seq`, but for what comes to a channel while it was told to be `behind` (once none is, all
+ *   up to the newest has come), and for what a subscription reads on its way in from `since`.
  * - **Disconnected.** A call waits for the connection for a bounded time and is then rejected as retryable.
  *   Subscriptions and followed leases stay, and go on by themselves.
  * - **Restart.** With the ability `durable`, logs, epochs, idempotency keys and leases are there again after a restart
@@ -171,12 +171,15 @@ export type ChannelEvent =
   /** Entries were lost to this subscription, or the log began anew; what follows comes after `head`. */
   | { readonly type: "reset"; readonly head: Position; readonly reason: Unrecoverable }
   /**
-   * From here to `abreast`, what was published on this channel may still be on its way while later entries of other
-   * channels come: the connection was lost, or a gap is being read. `abreast` follows, after a `reset` too, unless the
+   * From here to `abreast`, entries of this channel may come later or earlier than those of other channels that `seq` puts
+   * beside them: the connection was lost, or a gap is being read. `abreast` follows, after a `reset` too, unless the
    * subscription is closed before. A subscription on its way in from `since` is told of what happens once it is in.
    */
   | { readonly type: "behind" }
-  /** All that was missed has been delivered, or lost with a `reset`: the channel keeps up with the others again. */
+  /**
+   * All that was missed has been delivered, or lost with a `reset`, and so has what other channels have beside it: the channel
+   * keeps up with the others again.
+   */
   | { readonly type: "abreast" }
   /** What `notify` was given. */
   | { readonly type: "volatile"; readonly data: Uint8Array };

@@ -11,6 +11,11 @@ export interface ChannelHost {
   leave(channel: string): void;
   /** Reads on from a position. Rejects when it can't be read now. */
   read(channel: string, since: Position): Promise<History>;
+  /**
+   * Resolves once everything has been pushed here that was before the call. Only where what is read can be newer than what
+   * has been pushed so far, on this channel and others: then there is order among them again. May reject.
+   */
+  fence?(): Promise<void> | undefined;
   readonly onListenerError: (error: unknown) => void;
   /** How long a subscriber waits for the server. */
   readonly subscribeMs: number;
@@ -125,15 +130,31 @@ export class RemoteChannel {
     this.rejectWaiters(error);
   }
 
-  #goLive(): void {
-    this.#round++;
+  #goLive(hasRead = false): void {
+    const round = ++this.#round;
     this.#state = "live";
-    this.#feed?.abreast();
+    const fence = hasRead ? this.#host.fence?.() : undefined;
+    if (fence) void this.#pass(fence, round);
+    else this.#feed?.abreast();
     for (const waiter of [...this.#waiters]) {
       if (!this.#feed || this.#state !== "live") return;
       this.#waiters.delete(waiter);
       clearTimeout(waiter.timer);
       waiter.resolve(this.#feed.join(waiter.listener, waiter.options));
+    }
+  }
+
+  /** What was read may be newer than what is still on its way for other channels, so it is not abreast of them before. */
+  async #pass(first: Promise<void>, round: number): Promise<void> {
+    for (let fence: Promise<void> | undefined = first; ; fence = this.#host.fence?.()) {
+      try {
+        await fence;
+        if (round === this.#round) this.#feed?.abreast();
+        return;
+      } catch {
+        await pause(RETRY_MS, undefined, { ref: false });
+        if (round !== this.#round) return;
+      }
     }
   }
 
@@ -150,7 +171,7 @@ export class RemoteChannel {
       if (!went) await pause(RETRY_MS, undefined, { ref: false });
       if (round !== this.#round) return;
     } while (feed.position.offset < this.#target);
-    this.#goLive();
+    this.#goLive(true);
   }
 
   /** One page. @returns whether it was read. */
