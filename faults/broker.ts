@@ -25,6 +25,7 @@ export async function brokerFaults(options: BrokerFaultsOptions): Promise<Engine
   const host = await options.start();
   const engine: Breakable<FaultName> = {
     faults: host.faults,
+    first: "full",
     leaseTtlMs: 300,
     open: async () => {
       const proxy = await host.proxy();
