@@ -215,7 +215,10 @@ async function breakInTurn(
 
 async function breakOnce(fault: FailoverFault, system: SentinelSystem, run: Run): Promise<void> {
   const { primary } = system;
-  const another = () => until(() => system.primary !== primary, "another primary");
+  const another = () =>
+    until(() => system.primary !== primary, "another primary").catch((error) => {
+      throw new Error(`${error.message} after ${fault}: ${system.describe()}`);
+    });
   switch (fault) {
     case "handover":
       return system.failOver();

@@ -61,8 +61,8 @@ export class ClusterRouter implements Router {
     setImmediate(() => void this.#refresh());
   }
 
-  async run(partition: number, command: Command): Promise<Reply> {
-    for (;;) {
+  async run(partition: number, asked: Command): Promise<Reply> {
+    for (let command = asked; ; command = command.again?.() ?? command) {
       const node = this.#places.get(partition);
       let reason: unknown = new BrokerError("BROKER_UNAVAILABLE", "Where the partition is, is not known.");
       if (this.#closed) throw new BrokerError("BROKER_CLOSED");
@@ -210,7 +210,7 @@ export class ClusterRouter implements Router {
       this.#settings,
     );
     const send = (deadline: number) =>
-      commands.run({ name: "SPUBLISH", args: [node.canaryName, ""], repeatable: false, deadline });
+      commands.run({ name: "SPUBLISH", args: [node.canaryName, ""], deadline });
     const dead = (error: Error) => {
       commands.renew(error);
       subscriber.renew(error);
@@ -252,5 +252,5 @@ export class ClusterRouter implements Router {
 /** Whether nothing was done where it was asked, or doing it once more is harmless. */
 function mayRepeat(error: unknown, command: Command): boolean {
   if (isAnswer(error)) return remedyFor(error).type === "moved";
-  return error instanceof Retired || (error instanceof LostAnswer && command.repeatable);
+  return error instanceof Retired || (error instanceof LostAnswer && command.again !== undefined);
 }

@@ -17,8 +17,11 @@ export interface Command {
   readonly args: readonly Argument[];
   /** The arguments of EVAL, for a server that does not know the script yet. */
   readonly withScript?: () => readonly Argument[];
-  /** Doing it twice does no harm, so it is sent again when its answer was lost. */
-  readonly repeatable: boolean;
+  /**
+   * What is sent when the answer was lost: this one may have been done, by a server whose log others will never see, so
+   * another attempt has to be one of its own. Undefined where doing it twice does harm.
+   */
+  readonly again?: () => Command;
   /** By `performance.now()`. */
   readonly deadline: number;
 }
@@ -42,7 +45,7 @@ export interface LinkHost {
 }
 
 interface Job {
-  readonly command: Command;
+  command: Command;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
@@ -117,8 +120,7 @@ export class CommandLink {
   /** Ends it since its server has nothing to do with this any more: what may be asked elsewhere is rejected as Retired. */
   retire(): void {
     for (const job of [...this.#jobs])
-      if (job.sent && !job.command.repeatable)
-        this.#end(job, () => job.reject(new LostAnswer("The server was left.")));
+      if (job.sent) this.#end(job, () => job.reject(new LostAnswer("The server was left.")));
     this.close(new Retired("The server was left."));
   }
 
@@ -156,8 +158,9 @@ export class CommandLink {
     this.#refusal = this.#host.down(error);
     for (const job of [...this.#jobs]) {
       if (this.#refusal) this.#end(job, () => job.reject(this.#refusal as BrokerError));
-      else if (job.sent && !job.command.repeatable)
+      else if (job.sent && !job.command.again)
         this.#end(job, () => job.reject(new LostAnswer(error.message)));
+      else if (job.sent) job.command = (job.command.again as () => Command)();
       job.sent = undefined;
     }
   }
@@ -165,7 +168,8 @@ export class CommandLink {
   #send(job: Job, connection: Connection, name = job.command.name, args = job.command.args): void {
     job.sent = connection;
     connection.ask(name, args).then(
-      (reply) => this.#end(job, () => job.resolve(reply)),
+      // Of an attempt that was given up, nobody asks any more.
+      (reply) => job.sent === connection && this.#end(job, () => job.resolve(reply)),
       // What a lost connection means for it is decided when that is told.
       (error: Error) => isAnswer(error) && this.#refused(job, connection, error),
     );
@@ -195,6 +199,12 @@ export class CommandLink {
     this.#pendingBytes -= job.bytes;
     settle();
   }
+}
+
+/** A command that may be done twice: each attempt is made anew, so that no two carry the same random text. */
+export function repeatable(make: () => Omit<Command, "again" | "deadline">, deadline: number): Command {
+  const attempt = (): Command => ({ ...make(), deadline, again: attempt });
+  return attempt();
 }
 
 /** About so many bytes go over the wire. */

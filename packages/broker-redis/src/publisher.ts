@@ -6,12 +6,13 @@ import {
   type Retention,
 } from "@holdfast/broker";
 import { randomText } from "@holdfast/broker/engine";
-import { LostAnswer } from "./command-link.ts";
+import { LostAnswer, repeatable } from "./command-link.ts";
 import type { Argument, Reply } from "./connection.ts";
 import { EPOCH_CHARACTERS, PUBLISH, TAG_CHARACTERS } from "./log-scripts.ts";
 import type { Partitions } from "./partitions.ts";
 import { brokerError } from "./redis-error.ts";
 import type { Router } from "./router.ts";
+import type { ScriptCall } from "./scripts.ts";
 import type { Seqs } from "./seqs.ts";
 
 export interface PublisherSettings {
@@ -96,10 +97,10 @@ export class Publisher {
     const bytes = publications.reduce((sum, { data }) => sum + data.length + OVERHEAD, 0);
     if (this.#pendingBytes + bytes > this.#settings.maxPendingBytes)
       throw new BrokerError("BROKER_UNAVAILABLE", "Too many bytes wait for the server.");
-    const repeatable = publications.every(isKeyed);
+    const isRepeatable = publications.every(isKeyed);
     const deadline = performance.now() + this.#settings.requestMs;
     try {
-      return await this.#call(publications.map(copied), bytes, repeatable, deadline);
+      return await this.#call(publications.map(copied), bytes, isRepeatable, deadline);
     } catch (error) {
       throw brokerError(error);
     }
@@ -123,10 +124,10 @@ export class Publisher {
   }
 
   async #send(batch: readonly Waiting[], bytes: number): Promise<void> {
-    const repeatable = batch.every(isKeyed);
+    const isRepeatable = batch.every(isKeyed);
     const deadline = Math.max(...batch.map((one) => one.deadline));
     try {
-      const published = await this.#call(batch, bytes, repeatable, deadline);
+      const published = await this.#call(batch, bytes, isRepeatable, deadline);
       for (const [n, one] of batch.entries()) one.resolve(published[n] as Published);
     } catch (error) {
       for (const one of batch)
@@ -138,25 +139,27 @@ export class Publisher {
   async #call(
     publications: readonly Outgoing[],
     bytes: number,
-    repeatable: boolean,
+    isRepeatable: boolean,
     deadline: number,
   ): Promise<Published[]> {
     const channels = new Set(this.#router.sharded ? publications.map(({ channel }) => channel) : []);
     const keys = this.#partitions.keysOf(this.#partition, channels, publications.filter(isKeyed));
     const { maxEntries, maxAgeMs, idempotencyMs, forgetChannelAfterMs } = this.#settings;
-    const tag = randomText(TAG_CHARACTERS);
-    const head = [this.#router.sharded ? 1 : 0, randomText(EPOCH_CHARACTERS), tag, maxEntries, maxAgeMs];
-    const seen = this.#seqs.of(this.#partition);
-    const call = PUBLISH.call(keys, [
-      ...head,
-      idempotencyMs,
-      forgetChannelAfterMs,
-      seen,
-      ...argumentsOf(publications),
-    ]);
+    const settings = [maxEntries, maxAgeMs, idempotencyMs, forgetChannelAfterMs];
+    const sharded = this.#router.sharded ? 1 : 0;
+    const rest = argumentsOf(publications);
+    let tag = "";
+    // A primary that was given up may have done it all the same: a tag that two logs hold, at whatever offsets, would make a
+    // place in one of them pass for one in the other.
+    const attempt = (): ScriptCall => {
+      tag = randomText(TAG_CHARACTERS);
+      const head = [sharded, randomText(EPOCH_CHARACTERS), tag, ...settings, this.#seqs.of(this.#partition)];
+      return PUBLISH.call(keys, [...head, ...rest]);
+    };
+    const command = isRepeatable ? repeatable(attempt, deadline) : { ...attempt(), deadline };
     this.#pendingBytes += bytes;
     try {
-      const reply = await this.#router.run(this.#partition, { ...call, repeatable, deadline });
+      const reply = await this.#router.run(this.#partition, command);
       const published = readPublished(reply, tag, publications);
       for (const { seq } of published) this.#seqs.saw(this.#partition, seq);
       return published;

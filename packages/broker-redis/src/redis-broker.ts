@@ -30,6 +30,7 @@ import {
   Turns,
 } from "@holdfast/broker/engine";
 import { readAnnouncements, readEntry, volatileMessage } from "./announcement.ts";
+import { repeatable } from "./command-link.ts";
 import type { Argument, Reply } from "./connection.ts";
 import { FollowedChannel } from "./followed-channel.ts";
 import { EPOCH_CHARACTERS, HEADS, PAGE } from "./log-scripts.ts";
@@ -142,7 +143,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     const args = [name, volatileMessage(data)];
     const deadline = performance.now() + this.#settings.requestMs;
     try {
-      await this.#router.run(partition, { name: word, args, repeatable: false, deadline });
+      await this.#router.run(partition, { name: word, args, deadline });
     } catch (error) {
       throw brokerError(error);
     }
@@ -178,8 +179,8 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     const limit = Math.min(query.limit ?? PAGE_ENTRIES, PAGE_ENTRIES);
     const { maxEntries, maxAgeMs, forgetChannelAfterMs, requestMs } = this.#settings;
     const partition = this.#partitions.of(channel);
-    const call = PAGE.call(this.#partitions.keysOf(partition, [channel]), [
-      randomText(EPOCH_CHARACTERS),
+    const keys = this.#partitions.keysOf(partition, [channel]);
+    const args = [
       ...[maxEntries, maxAgeMs, forgetChannelAfterMs],
       channel,
       backwards ? "b" : "f",
@@ -188,10 +189,11 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
       at?.tag ?? "",
       limit,
       PAGE_BYTES,
-    ]);
+    ];
+    const attempt = () => PAGE.call(keys, [randomText(EPOCH_CHARACTERS), ...args]);
     const deadline = performance.now() + requestMs;
     try {
-      const page = readPage(await this.#router.run(partition, { ...call, repeatable: true, deadline }));
+      const page = readPage(await this.#router.run(partition, repeatable(attempt, deadline)));
       this.#seqs.saw(partition, page.seq);
       return page;
     } catch (error) {
@@ -329,14 +331,22 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     channels: readonly (readonly [name: string, seen: Position | undefined])[],
   ): Promise<readonly Position[]> {
     const { maxAgeMs, forgetChannelAfterMs, requestMs } = this.#settings;
-    const args: Argument[] = [this.#router.sharded ? 1 : 0, randomText(EPOCH_CHARACTERS)];
-    args.push(maxAgeMs, forgetChannelAfterMs, this.#seqs.of(partition));
+    const args: Argument[] = [];
     for (const [name, seen] of channels)
       args.push(name, seen?.epoch ?? "", seen?.offset ?? 0, seen?.tag ?? "");
     const deadline = performance.now() + requestMs;
     const names = channels.map(([name]) => name);
-    const call = HEADS.call(this.#partitions.keysOf(partition, names), args);
-    return readHeads(await this.#router.run(partition, { ...call, repeatable: true, deadline }));
+    const keys = this.#partitions.keysOf(partition, names);
+    const attempt = () => {
+      const head = [
+        this.#router.sharded ? 1 : 0,
+        randomText(EPOCH_CHARACTERS),
+        maxAgeMs,
+        forgetChannelAfterMs,
+      ];
+      return HEADS.call(keys, [...head, this.#seqs.of(partition), ...args]);
+    };
+    return readHeads(await this.#router.run(partition, repeatable(attempt, deadline)));
   }
 
   /** Another server answers now: if it does not have what was accepted here, all have to know. */

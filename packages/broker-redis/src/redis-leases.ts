@@ -8,6 +8,7 @@ import {
   type Subscription,
 } from "@holdfast/broker";
 import { checkLeasePlace, checkLeaseWrite, checkOwner } from "@holdfast/broker/engine";
+import { repeatable } from "./command-link.ts";
 import type { Argument, Reply } from "./connection.ts";
 import { LeaseFollow, readLease } from "./lease-follow.ts";
 import { LIST, PUT, RELEASE, REMOVE, RENEW, SWEEP } from "./lease-scripts.ts";
@@ -167,7 +168,10 @@ export class RedisLeases implements LeaseTable {
     const deadline = performance.now() + requestMs;
     try {
       const call = script.call(this.#keys(), [router.sharded ? 1 : 0, ...args]);
-      return await router.run(partition, { ...call, repeatable: true, deadline });
+      return await router.run(
+        partition,
+        repeatable(() => call, deadline),
+      );
     } catch (error) {
       throw brokerError(error);
     }
@@ -201,7 +205,12 @@ export class RedisLeases implements LeaseTable {
     try {
       const deadline = performance.now() + requestMs;
       const call = SWEEP.call(this.#keys(), [router.sharded ? 1 : 0]);
-      const due = Number(await router.run(partition, { ...call, repeatable: true, deadline }));
+      const due = Number(
+        await router.run(
+          partition,
+          repeatable(() => call, deadline),
+        ),
+      );
       if (due >= 0) next = due;
     } catch {
       // The broker's state says that it can't be reached; what is over is over for every reader all the same.

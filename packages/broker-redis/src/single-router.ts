@@ -72,7 +72,7 @@ export class SingleRouter implements Router {
     }
     this.#subscriber.follow(0, this.#canaryChannel);
     const publish = (text: string, deadline: number) =>
-      this.#commands.run({ name: "PUBLISH", args: [this.#canaryChannel, text], repeatable: false, deadline });
+      this.#commands.run({ name: "PUBLISH", args: [this.#canaryChannel, text], deadline });
     this.#fence = new Fence((token) => publish(token, performance.now() + settings.deadAfterMs));
     this.#canary = new Canary(
       {

@@ -67,6 +67,15 @@ export class SentinelSystem {
     return found;
   }
 
+  /** What each sentinel knows of the servers, for an error. */
+  describe(): string {
+    const [first] = this.servers;
+    const ask = (port: number, what: string) => first?.commandAt(port, "SENTINEL", what, "main");
+    return this.#sentinels
+      .map(({ port }) => `${ask(port, "MASTER")}\n${ask(port, "REPLICAS")}`)
+      .join("\n---\n");
+  }
+
   /** Waits until so many replicas have what the primary has now. */
   async synced(replicas: number): Promise<void> {
     const primary = this.#sentinels.length > 0 ? this.primary : this.servers[0];
@@ -81,19 +90,21 @@ export class SentinelSystem {
     const [sentinel] = this.#sentinels;
     const before = this.primary;
     await waitFor(() => {
-      // Too soon after another one it is refused.
-      if (before.commandAt(sentinel?.port ?? 0, "SENTINEL", "FAILOVER", "main") !== "OK")
-        throw new Error("not yet");
-    }, WAIT);
-    await waitFor(() => {
-      if (this.primary === before) throw new Error("not yet");
+      if (this.primary !== before) return;
+      // Too soon after another one it is refused; and one that comes to nothing in its time is given up.
+      before.commandAt(sentinel?.port ?? 0, "SENTINEL", "FAILOVER", "main");
+      throw new Error(`No replica has become the primary: ${this.describe()}`);
     }, WAIT);
   }
 
-  /** Has all servers follow the primary, which the sentinels alone may take 10 s for, and waits until they do. */
+  /**
+   * Has all servers follow the primary, which the sentinels alone may take 10 s for, and waits until they do, and no
+   * sentinel is at a failover: one that names a primary which the others haven't heard of yet never gets over its loss.
+   */
   async settled(): Promise<void> {
     await waitFor(() => {
       const { primary } = this;
+      if (!this.#agreeOn(primary)) throw new Error("The sentinels don't agree.");
       // A server that the sentinels turn round just now cuts those who ask it off.
       for (const server of this.servers)
         if (server !== primary && !server.command("ROLE").startsWith(`slave\n127.0.0.1\n${primary.port}\n`))
@@ -111,6 +122,14 @@ export class SentinelSystem {
     }
     for (const server of this.servers) await server[Symbol.asyncDispose]();
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  #agreeOn(primary: RedisServer): boolean {
+    return this.#sentinels.every(({ port }) => {
+      const lines = primary.commandAt(port, "SENTINEL", "MASTER", "main").split("\n");
+      const of = (name: string) => lines[lines.indexOf(name) + 1];
+      return of("port") === `${primary.port}` && of("flags") === "master";
+    });
   }
 
   async #addSentinel(primary: RedisServer): Promise<void> {
