@@ -1,4 +1,5 @@
 import type { Abilities } from "./abilities.ts";
+import { type ClientMessage, encodeClient } from "./client-messages.ts";
 import { BrokerError } from "./errors.ts";
 import type { Listener } from "./feed.ts";
 import {
@@ -10,7 +11,7 @@ import {
   PAGE_ENTRIES,
 } from "./limits.ts";
 import { Link, type LinkTarget } from "./link.ts";
-import { CHANNELS_PER_FRAME, type ClientMessage, encodeClient, type ServerMessage } from "./messages.ts";
+import { CHANNELS_PER_FRAME } from "./message-fields.ts";
 import { type Bounds, readNumbers } from "./options.ts";
 import type {
   Broker,
@@ -29,6 +30,7 @@ import { randomText } from "./random-text.ts";
 import { type ChannelHost, RemoteChannel } from "./remote-channel.ts";
 import { RemoteLeases } from "./remote-leases.ts";
 import { Requests } from "./requests.ts";
+import type { ServerMessage } from "./server-messages.ts";
 import { Status, warnOfListener } from "./status.ts";
 import { Turns } from "./turns.ts";
 

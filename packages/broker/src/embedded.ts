@@ -12,8 +12,9 @@ import {
   checkRetention,
   checkSubscribe,
 } from "./limits.ts";
+import type { Channel } from "./log-rows.ts";
 import { storeError } from "./log-schema.ts";
-import { type Channel, LogStore, positionOf } from "./log-store.ts";
+import { LogStore, positionOf } from "./log-store.ts";
 import { type Bounds, readNumbers } from "./options.ts";
 import type {
   Broker,

@@ -1,7 +1,9 @@
 import { connect, type Socket } from "node:net";
+import { encodeClient } from "./client-messages.ts";
 import { BrokerError } from "./errors.ts";
 import { type Frame, FrameReader } from "./frame.ts";
-import { decodeServer, encodeClient, PROTOCOL, type ServerMessage } from "./messages.ts";
+import { PROTOCOL } from "./message-fields.ts";
+import { decodeServer, type ServerMessage } from "./server-messages.ts";
 
 /** Where a served broker is: an address, or the path of a Unix domain socket. */
 export type LinkTarget = { readonly token: string } & (

@@ -1,7 +1,8 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { BrokerError } from "./errors.ts";
 import { LeaseStore } from "./lease-store.ts";
-import { PAGE_BYTES, PAGE_ENTRIES } from "./limits.ts";
+import { PAGE_ENTRIES } from "./limits.ts";
+import { type Channel, channelOf, type LogStatements, prepareLog, takePage } from "./log-rows.ts";
 import { isFull, openLogDatabase } from "./log-schema.ts";
 import type {
   Entry,
@@ -22,27 +23,6 @@ export interface LogLimits {
   readonly forgetChannelAfterMs: number;
   readonly maxLeases: number;
   readonly maxFileBytes: number;
-}
-
-/** A channel's row, held while the channel is in use. Only the store writes to it. */
-export interface Channel {
-  readonly id: number;
-  readonly name: string;
-  readonly epoch: string;
-  head: number;
-  /** The tag of the entry at `head`, kept for when that entry no longer is. */
-  tag: string;
-  /** Its seq, likewise; 0 where there was none yet. */
-  seq: number;
-  /** The oldest offset that retention lets anybody see; head + 1 when there is none. Never falls. */
-  first: number;
-  /** The oldest offset that still has a row; the rows below `first` are deleted in batches. */
-  stored: number;
-  retention: Retention | undefined;
-  /** When it was last published to, or else made. */
-  used: number;
-  /** When the sweep looks at it next. */
-  due: number;
 }
 
 export type Appended =
@@ -66,7 +46,7 @@ export class LogStore {
   readonly leases: LeaseStore;
   readonly #database: DatabaseSync;
   readonly #limits: LogLimits;
-  readonly #statements: ReturnType<typeof prepare>;
+  readonly #statements: LogStatements;
   readonly #channels = new Map<string, Channel>();
   readonly #changed = new Set<Channel>();
   #seq = 0;
@@ -78,7 +58,7 @@ export class LogStore {
   constructor(path: string | undefined, limits: LogLimits, now: number) {
     this.#database = openLogDatabase(path, limits.maxFileBytes);
     this.#limits = limits;
-    this.#statements = prepare(this.#database);
+    this.#statements = prepareLog(this.#database);
     this.leases = new LeaseStore(this.#database, limits.maxLeases, now);
     this.#readCounters();
   }
@@ -333,87 +313,7 @@ export class LogStore {
   }
 }
 
-/** Entries up to the one that takes their bytes past a page's. */
-function takePage(rows: Iterable<Row>): Entry[] {
-  const entries: Entry[] = [];
-  let bytes = 0;
-  for (const row of rows) {
-    const entry = entryOf(row);
-    entries.push(entry);
-    bytes += entry.data.length;
-    if (bytes >= PAGE_BYTES) break;
-  }
-  return entries;
-}
-
 /** Where a channel's log ends. */
 export function positionOf({ epoch, head, tag }: Channel): Position {
   return { epoch, offset: head, tag };
-}
-
-type Row = NonNullable<ReturnType<StatementSync["get"]>>;
-
-function channelOf(row: Row): Channel {
-  const [maxEntries, maxAgeMs] = [row.max_entries, row.max_age_ms];
-  const own = typeof maxEntries === "number" && typeof maxAgeMs === "number";
-  return {
-    id: Number(row.id),
-    name: String(row.name),
-    epoch: String(row.epoch),
-    head: Number(row.head),
-    tag: String(row.tag),
-    seq: Number(row.seq),
-    first: Number(row.first),
-    stored: Number(row.first),
-    retention: own ? { maxEntries, maxAgeMs } : undefined,
-    used: Number(row.used),
-    due: Number(row.due),
-  };
-}
-
-function entryOf(row: Row): Entry {
-  return {
-    offset: Number(row.offset),
-    seq: Number(row.seq),
-    tag: String(row.tag),
-    time: Number(row.time),
-    data: row.data instanceof Uint8Array ? row.data : new Uint8Array(),
-  };
-}
-
-function prepare(database: DatabaseSync) {
-  const sql = (text: string) => database.prepare(text);
-  return {
-    counters: sql(
-      "SELECT seq, (SELECT count(*) FROM channels) AS channels, (SELECT count(*) FROM idempotency) AS keys FROM meta",
-    ),
-    setSeq: sql("UPDATE meta SET seq = ?"),
-    findChannel: sql("SELECT * FROM channels WHERE name = ?"),
-    addChannel: sql(
-      "INSERT INTO channels (name, epoch, head, tag, first, used, due) VALUES (?, ?, 0, '', 1, ?, ?)",
-    ),
-    setChannel: sql(
-      "UPDATE channels SET head = ?, tag = ?, seq = ?, first = ?, max_entries = ?, max_age_ms = ?, used = ?, due = ? WHERE id = ?",
-    ),
-    dropChannel: sql("DELETE FROM channels WHERE id = ?"),
-    dueChannels: sql("SELECT name FROM channels WHERE due <= ? ORDER BY due LIMIT ?"),
-    addEntry: sql("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)"),
-    oldestEntry: sql("SELECT offset FROM entries WHERE channel_id = ? ORDER BY offset LIMIT 1"),
-    firstSince: sql(
-      "SELECT offset FROM entries WHERE channel_id = ? AND offset >= ? AND time > ? ORDER BY offset LIMIT 1",
-    ),
-    entriesAfter: sql("SELECT * FROM entries WHERE channel_id = ? AND offset > ? ORDER BY offset LIMIT ?"),
-    entriesBefore: sql(
-      "SELECT * FROM entries WHERE channel_id = ? AND offset < ? AND offset >= ? ORDER BY offset DESC LIMIT ?",
-    ),
-    entryTag: sql("SELECT tag FROM entries WHERE channel_id = ? AND offset = ?"),
-    entryTime: sql("SELECT time FROM entries WHERE channel_id = ? AND offset = ?"),
-    dropEntries: sql("DELETE FROM entries WHERE channel_id = ? AND offset < ?"),
-    findKey: sql("SELECT offset, tag, seq, expires FROM idempotency WHERE channel_id = ? AND key = ?"),
-    setKey: sql("INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?)"),
-    dropKeys: sql(
-      "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency WHERE expires <= ? ORDER BY expires LIMIT ?)",
-    ),
-    dropChannelKeys: sql("DELETE FROM idempotency WHERE channel_id = ?"),
-  };
 }

@@ -1,7 +1,7 @@
 import { BrokerError } from "./errors.ts";
 import type { Frame } from "./frame.ts";
 import type { Lease } from "./lease-table.ts";
-import type { ServerMessage } from "./messages.ts";
+import type { ServerMessage } from "./server-messages.ts";
 
 export type Answer = Extract<
   ServerMessage,

@@ -3,10 +3,10 @@ import { rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { BrokerError, type BrokerErrorCode } from "./errors.ts";
 import type { Frame } from "./frame.ts";
-import { encodeServer } from "./messages.ts";
 import { type Bounds, readNumbers } from "./options.ts";
 import type { Broker, Entry } from "./port.ts";
 import { Peer, type PeerHost } from "./served-peer.ts";
+import { encodeServer } from "./server-messages.ts";
 
 export interface ServeBrokerOptions {
   /** The address to listen on. Default 127.0.0.1. Frames are not encrypted: a wider address needs a trusted network. */

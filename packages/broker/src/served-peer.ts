@@ -1,20 +1,14 @@
 import type { Socket } from "node:net";
+import { type ClientMessage, decodeClient } from "./client-messages.ts";
 import { BrokerError, type BrokerErrorCode } from "./errors.ts";
 import { type Frame, FrameReader } from "./frame.ts";
 import { isLeaseRequest, type LeaseRequest } from "./lease-messages.ts";
 import { PAGE_BYTES } from "./limits.ts";
-import {
-  CHANNELS_PER_FRAME,
-  type ChannelHead,
-  type ClientMessage,
-  decodeClient,
-  encodeServer,
-  PROTOCOL,
-  type ServerMessage,
-} from "./messages.ts";
+import { CHANNELS_PER_FRAME, PROTOCOL } from "./message-fields.ts";
 import { OutgoingQueue } from "./outgoing-queue.ts";
 import { PeerLeases } from "./peer-leases.ts";
 import type { Broker, ChannelEvent, Entry, History, Subscription } from "./port.ts";
+import { type ChannelHead, encodeServer, type ServerMessage } from "./server-messages.ts";
 
 export interface PeerLimits {
   readonly maxFrameBytes: number;

@@ -6,13 +6,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { available, bytes, record, WAIT } from "../test/feed.ts";
+import { encodeClient } from "./client-messages.ts";
 import { type ConnectBrokerOptions, connectBroker } from "./connect.ts";
 import { openEmbeddedBroker } from "./embedded.ts";
 import { encodeFrame, FrameReader } from "./frame.ts";
-import { decodeServer, encodeClient, encodeServer, PROTOCOL, type ServerMessage } from "./messages.ts";
+import { PROTOCOL } from "./message-fields.ts";
 import { OutgoingQueue } from "./outgoing-queue.ts";
 import type { Broker, ChannelEvent, Position } from "./port.ts";
 import { type ConnectionEnd, type ServeBrokerOptions, type ServedBroker, serveBroker } from "./serve.ts";
+import { decodeServer, encodeServer, type ServerMessage } from "./server-messages.ts";
 import { seededRandom, testSeed } from "./testing.ts";
 
 /** An address that no outgoing connection has, so that a port of it is still free when a server is back. */
