@@ -194,6 +194,20 @@ describe("on a server that breaks", () => {
     expect(await a.history("room", { since: { ...since, tag: "AAAA1" } })).toMatchObject({ reason: "tag" });
   });
 
+  test("reads a long log with one request for its records, however little time is left", async () => {
+    const a = node();
+    for (let n = 1; n <= 20; n++) await a.publish("room", bytes(`${n}`));
+    const nats = await connect({ servers: server.url });
+    const consumers = nats.subscribe("$JS.API.CONSUMER.CREATE.>");
+    await nats.flush();
+    const reads = 10;
+    for (let n = 0; n < reads; n++)
+      expect(await a.history("room", {})).toMatchObject({ head: { offset: 20 }, type: "page" });
+    await nats.flush();
+    expect(consumers.getReceived()).toBe(reads);
+    await nats.close();
+  });
+
   test("refuses to work on streams that were made for another number of partitions", async () => {
     await available(node());
     const other = node({ partitions: 3, requestMs: 300 });

@@ -139,7 +139,8 @@ export class Log {
       try {
         const consumer = stream.consumers.getConsumerFromInfo(info);
         while (next <= to) {
-          const expires = Math.max(1000, Math.min(deadline - performance.now(), 5000));
+          // The server takes whole milliseconds only, and ends a request with any other at once.
+          const expires = Math.floor(Math.max(1000, Math.min(deadline - performance.now(), 5000)));
           const messages = await consumer.fetch({ max_messages: RECORDS_AT_ONCE, expires });
           const before = next;
           for await (const message of messages) {
