@@ -13,7 +13,7 @@
 // npm run faults -- nats|nats-cluster [--seeds N | --minutes N] [--seed FIRST] [--json]
 // Breaks one NATS server, or three, and the nodes' connections, likewise.
 //
-// npm run faults -- differential [--broker embedded|redis|nats] [--seeds N | --minutes N] [--seed FIRST] [--json]
+// npm run faults -- differential [--broker embedded|redis|redis-cluster|nats|nats-partitioned] [--seeds N | --minutes N] [--seed FIRST] [--json]
 // Compares Holdfast's servers with stock Socket.IO on one: what every client and server sees of the same program.
 //
 // npm run faults -- wire [--inputs N] [--seed FIRST] [--json]
@@ -22,7 +22,7 @@ import { parseArgs } from "node:util";
 import { brokerFaults } from "./broker.ts";
 import { RedisHost, ServedHost } from "./broker-host.ts";
 import { differential } from "./differential/differential.ts";
-import { ENGINES, type EngineName, startHoldfast } from "./differential/holdfast-fleet.ts";
+import { ENGINES, type EngineName, serversOn } from "./differential/holdfast-fleet.ts";
 import { natsClusterFaults, natsFaults } from "./nats.ts";
 import { redisFailover } from "./redis-failover.ts";
 import { survival } from "./survival.ts";
@@ -136,7 +136,7 @@ async function losePrimaries(seed: number) {
 }
 
 async function compareServers(seed: number) {
-  const report = await differential({ seed, start: (options) => startHoldfast(engine, options) });
+  const report = await differential({ seed, ...serversOn(engine) });
   const text =
     `${report.steps} steps, ${report.seen} things seen, ${report.recovered} recovered` +
     (report.recovery ? "" : " (no recovery)");

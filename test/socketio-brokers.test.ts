@@ -4,13 +4,20 @@ import { connectRedisBroker } from "@holdfast/broker-redis";
 import type { Server } from "socket.io";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { NatsServer } from "../packages/broker-nats/test/nats-server.ts";
+import { RedisCluster } from "../packages/broker-redis/test/redis-cluster.ts";
 import { RedisServer } from "../packages/broker-redis/test/redis-server.ts";
 import { type TestClient, TestCluster, type TestNode, until } from "../packages/socketio/test/cluster.ts";
+import { Wanderer } from "../packages/socketio/test/wanderer.ts";
 
 /** What a Socket.IO cluster stands on; each node has a connection of its own. */
 interface Ground {
   open(): Broker;
   close(): Promise<unknown>;
+}
+
+async function startNats(partitions: number): Promise<Ground> {
+  const server = await NatsServer.start();
+  return { open: () => openNatsBroker(server.url, { partitions }), close: () => server.close() };
 }
 
 const GROUNDS: Readonly<Record<string, () => Promise<Ground>>> = {
@@ -23,10 +30,12 @@ const GROUNDS: Readonly<Record<string, () => Promise<Ground>>> = {
     const server = await RedisServer.start();
     return { open: () => connectRedisBroker(server.url), close: () => server[Symbol.asyncDispose]() };
   },
-  NATS: async () => {
-    const server = await NatsServer.start();
-    return { open: () => openNatsBroker(server.url), close: () => server.close() };
+  "a Redis Cluster of three primaries": async () => {
+    const redis = await RedisCluster.start();
+    return { open: () => connectRedisBroker(redis.url), close: () => redis[Symbol.asyncDispose]() };
   },
+  NATS: () => startNats(1),
+  "NATS with several streams": () => startNats(4),
 };
 
 const roomGoer = (io: Server) => {
@@ -141,6 +150,60 @@ describe.each(Object.entries(GROUNDS))("on %s", (_title, start) => {
         .emit("room", n);
       await until(() => ["hello", "room"].every((event) => of(client, event).length === 1));
       client.socket.disconnect();
+    }
+  });
+
+  it("brings back a client at another node with all that it missed, or starts it anew and says why", async () => {
+    const brought: Broker[] = [];
+    const servers = new TestCluster(() => {
+      const broker = ground.open();
+      brought.push(broker);
+      return broker;
+    });
+    const client = new Wanderer();
+    try {
+      const joinBoth = (server: Server) => {
+        server.on("connection", (socket) => {
+          if (!socket.recovered) void socket.join(["left", "right"]);
+        });
+      };
+      const recovering = { connectionStateRecovery: {} };
+      const first = await servers.node("first", recovering, {}, joinBoth);
+      const second = await servers.node("second", recovering, {}, joinBoth);
+      await client.connect(first);
+      const said = (from: number, to: number) => {
+        for (let n = from; n < to; n++) second.io.to(n % 2 === 0 ? "left" : "right").emit("n", n);
+      };
+      await until(async () => (await second.io.in("left").in("right").fetchSockets()).length === 1);
+      said(0, 10);
+      await until(() => client.numbers.length === 10);
+      client.cut();
+      said(10, 20);
+      await client.connect(second);
+      const { oneSequence } = (brought[0] as Broker).abilities;
+      expect(client.recovered).toBe(oneSequence === true);
+      said(20, 30);
+      const missed = oneSequence === true ? [10, 11, 12, 13, 14, 15, 16, 17, 18, 19] : [];
+      const numbers = [...Array(10).keys(), ...missed, ...Array.from({ length: 10 }, (_, n) => n + 20)];
+      await until(() => client.numbers.length >= numbers.length);
+      expect([...client.numbers].sort((a, b) => Number(a) - Number(b))).toEqual(numbers);
+      for (const parity of [0, 1]) {
+        const ofRoom = (all: unknown[]) => all.filter((n) => Number(n) % 2 === parity);
+        expect(ofRoom(client.numbers)).toEqual(ofRoom(numbers));
+      }
+      for (const { events, holdfast } of [first, second]) {
+        const told = events.filter(({ type }) => type === "recovery-unavailable");
+        expect(told).toEqual(
+          oneSequence === true ? [] : [{ type: "recovery-unavailable", reason: oneSequence }],
+        );
+        expect(holdfast.counters.sessionsRecovered > 0).toBe(
+          client.recovered && holdfast === second.holdfast,
+        );
+      }
+    } finally {
+      client.close();
+      await servers.close();
+      for (const broker of brought) await broker.close();
     }
   });
 });

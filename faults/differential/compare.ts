@@ -1,3 +1,4 @@
+import type { CommonOrder } from "./fleet.ts";
 import { orderProblems } from "./order.ts";
 import { messagesOf, type Program, type Step } from "./program.ts";
 import type { Observation, PhaseTranscript, Transcript } from "./transcript.ts";
@@ -6,13 +7,18 @@ import type { Observation, PhaseTranscript, Transcript } from "./transcript.ts";
  * Every way in which what a program showed on several servers differs from what it showed on one: empty when each
  * client and server has seen the same, once, and nothing broke the rules of order.
  */
-export function differences(program: Program, expected: Transcript, actual: Transcript): string[] {
+export function differences(
+  program: Program,
+  expected: Transcript,
+  actual: Transcript,
+  order: CommonOrder,
+): string[] {
   const comparison = new Comparison(program);
   const found = program.phases.flatMap((_, index) => {
     const [wanted, was] = [expected.phases[index], actual.phases[index]];
     return wanted && was ? comparison.phase(index, wanted, was) : [`phase ${index} was not run`];
   });
-  return [...found, ...orderProblems(program, actual)];
+  return [...found, ...orderProblems(program, actual, order)];
 }
 
 class Comparison {

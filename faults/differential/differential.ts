@@ -33,9 +33,10 @@ export async function differential(options: DifferentialOptions): Promise<Differ
   const program = makeProgram(seed, recovery);
   const fleetOptions = { nodes: program.nodes, recovery: program.recovery };
   const expected = await using(await startStock(fleetOptions), (fleet) => runProgram(program, fleet));
-  const actual = await using(await start(fleetOptions), (fleet) =>
-    runProgram(program, fleet, { expected, patienceMs }),
-  );
+  const { order, ...actual } = await using(await start(fleetOptions), async (fleet) => ({
+    order: fleet.order,
+    ...(await runProgram(program, fleet, { expected, patienceMs })),
+  }));
   const seen = actual.phases.flatMap(({ clients }) => [...clients.values()].flat());
   return {
     seed,
@@ -43,7 +44,7 @@ export async function differential(options: DifferentialOptions): Promise<Differ
     steps: program.phases.flatMap(({ lanes }) => lanes.flat()).length,
     seen: seen.length,
     recovered: seen.filter(({ id, value }) => id === "connect" && value === "recovered").length,
-    violations: differences(program, expected, actual),
+    violations: differences(program, expected, actual, order),
   };
 }
 

@@ -3,6 +3,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Server, type ServerOptions } from "socket.io";
 
+/**
+ * What has one order that is the same for all clients: the packets of each room by itself, those of all rooms that go to one
+ * room, or also those that go to several rooms at a time.
+ */
+export type CommonOrder = "one-room" | "all-rooms" | "all-copies";
+
 /** The servers that a program is run on. */
 export interface Fleet {
   /** The server that plays a node: the same one for all of them where there is one only. */
@@ -10,6 +16,8 @@ export interface Fleet {
   url(node: number): string;
   /** Whether one server plays all nodes. */
   readonly single: boolean;
+  /** What they promise. */
+  readonly order: CommonOrder;
   close(): Promise<void>;
 }
 
@@ -33,5 +41,5 @@ export async function startServer(
 /** What the others are compared with: stock Socket.IO on one server. */
 export async function startStock(options: FleetOptions): Promise<Fleet> {
   const { io, url } = await startServer(options);
-  return { server: () => io, url: () => url, single: true, close: () => io.close() };
+  return { server: () => io, url: () => url, single: true, order: "all-copies", close: () => io.close() };
 }

@@ -1,11 +1,19 @@
-import { type Broker, connectBroker, openEmbeddedBroker, serveBroker } from "@holdfast/broker";
-import { openNatsBroker } from "@holdfast/broker-nats";
+import {
+  type Abilities,
+  type Broker,
+  connectBroker,
+  openEmbeddedBroker,
+  serveBroker,
+} from "@holdfast/broker";
+import { type NatsBrokerOptions, openNatsBroker } from "@holdfast/broker-nats";
 import { connectRedisBroker } from "@holdfast/broker-redis";
 import { createHoldfast, type HoldfastEvent } from "@holdfast/socketio";
 import { NatsServer } from "../../packages/broker-nats/test/nats-server.ts";
+import { RedisCluster } from "../../packages/broker-redis/test/redis-cluster.ts";
 import { RedisServer } from "../../packages/broker-redis/test/redis-server.ts";
 import { until } from "../engine.ts";
-import { type Fleet, type FleetOptions, startServer } from "./fleet.ts";
+import type { DifferentialOptions } from "./differential.ts";
+import { type CommonOrder, type Fleet, type FleetOptions, startServer } from "./fleet.ts";
 
 /** A broker, and how each node opens its own client of it. */
 interface Engine {
@@ -17,10 +25,27 @@ interface Engine {
 export const ENGINES = {
   embedded: startEmbedded,
   redis: startRedis,
+  "redis-cluster": startRedisCluster,
   nats: startNats,
-} as const satisfies Readonly<Record<string, (options: FleetOptions) => Promise<Engine>>>;
+  "nats-partitioned": startPartitionedNats,
+} as const satisfies Readonly<Record<string, () => Promise<Engine>>>;
 
 export type EngineName = keyof typeof ENGINES;
+
+/** Those without the ability `oneSequence`. */
+const UNORDERED: ReadonlySet<EngineName> = new Set<EngineName>(["redis-cluster", "nats-partitioned"]);
+
+/**
+ * What to compare with stock Socket.IO. Where a broker has no order of all rooms, servers recover nobody, though they are told
+ * to: they have to show what servers do that have not the option.
+ */
+export function serversOn(engine: EngineName): Pick<DifferentialOptions, "start" | "recovery"> {
+  const recovers = !UNORDERED.has(engine);
+  return {
+    recovery: recovers,
+    start: ({ recovery, ...rest }) => startHoldfast(engine, { ...rest, recovery: recovery || !recovers }),
+  };
+}
 
 /**
  * Socket.IO servers of this process with Holdfast on one broker, each with a connection of its own to it.
@@ -32,7 +57,7 @@ export async function startHoldfast(
   options: FleetOptions,
   onEvent: (node: number, event: HoldfastEvent) => void = () => {},
 ): Promise<Fleet> {
-  const engine = await ENGINES[name](options);
+  const engine = await ENGINES[name]();
   const closers: (() => unknown)[] = [() => engine.close()];
   const close = async () => {
     for (const closer of closers.reverse()) await closer();
@@ -51,7 +76,7 @@ export async function startHoldfast(
         const server = await startServer(options, holdfast.options);
         closers.push(() => server.io.close());
         await holdfast.ready;
-        return server;
+        return { ...server, broker };
       }),
     );
     for (const { io } of nodes)
@@ -61,7 +86,13 @@ export async function startHoldfast(
       if (!found) throw new RangeError(`no node ${node}`);
       return found;
     };
-    return { server: (node) => at(node).io, url: (node) => at(node).url, single: false, close };
+    return {
+      server: (node) => at(node).io,
+      url: (node) => at(node).url,
+      single: false,
+      order: orderOf(at(0).broker.abilities),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
@@ -85,9 +116,27 @@ async function startRedis(): Promise<Engine> {
   return { open: () => connectRedisBroker(server.url), close: () => server[Symbol.asyncDispose]() };
 }
 
-/** In several partitions, unless there is recovery, which needs one sequence of all entries. */
-async function startNats({ recovery }: FleetOptions): Promise<Engine> {
+/** Whose channels are spread over three primaries, and count in partitions of their own. */
+async function startRedisCluster(): Promise<Engine> {
+  const cluster = await RedisCluster.start();
+  return { open: () => connectRedisBroker(cluster.url), close: () => cluster[Symbol.asyncDispose]() };
+}
+
+async function startNats(): Promise<Engine> {
+  return openNats({ partitions: 1 });
+}
+
+async function startPartitionedNats(): Promise<Engine> {
+  return openNats({ partitions: 3 });
+}
+
+async function openNats(options: NatsBrokerOptions): Promise<Engine> {
   const server = await NatsServer.start();
-  const options = { partitions: recovery ? 1 : 2 };
   return { open: () => openNatsBroker(server.url, options), close: () => server.close() };
+}
+
+/** What docs/socketio.md promises, by what the broker can do. */
+function orderOf({ oneSequence, atomicBatch }: Abilities): CommonOrder {
+  if (oneSequence !== true) return "one-room";
+  return atomicBatch === true ? "all-copies" : "all-rooms";
 }

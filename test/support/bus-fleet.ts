@@ -9,6 +9,7 @@ export type AdapterFault =
   | "drop"
   | "double"
   | "reorder"
+  | "reorder-rooms"
   | "ignore-except"
   | "keep-left"
   | "lose-answer"
@@ -16,6 +17,9 @@ export type AdapterFault =
   | "forget-missed";
 
 type Packet = { data: unknown[]; nsp?: string; id?: number; type: number };
+
+/** How late what is late comes, in milliseconds. */
+const LATE_MS = 20;
 
 /** So often does it go wrong: of what is rare each time. */
 const EVERY: Readonly<Partial<Record<AdapterFault, number>>> = { "keep-left": 1, "ignore-except": 2 };
@@ -39,6 +43,7 @@ export async function startBus(options: FleetOptions, fault: AdapterFault): Prom
     server: (node) => at(node).io,
     url: (node) => at(node).url,
     single: count === 1,
+    order: "all-copies",
     close: async () => {
       await Promise.all(nodes.map(({ io }) => io.close()));
     },
@@ -83,7 +88,8 @@ function busAdapter(fault: AdapterFault): typeof Adapter {
       for (let times = failsNow("double") ? 2 : 1; times > 0; times--)
         for (const one of adapters) {
           const send = () => one.#broadcast({ ...packet, data: [...packet.data] }, sent);
-          if (failsNow("reorder")) setTimeout(send, 20);
+          const isLate = fault === "reorder-rooms" ? one.#isLate(packet, opts) : failsNow("reorder");
+          if (isLate) setTimeout(send, LATE_MS);
           else send();
         }
     }
@@ -143,6 +149,12 @@ function busAdapter(fault: AdapterFault): typeof Adapter {
 
     #reached({ flags }: { readonly flags?: BroadcastOptions["flags"] }): BusAdapter[] {
       return all.filter((one) => one.nsp.name === this.nsp.name && (one === this || !flags?.local));
+    }
+
+    /** One server has some rooms later than others have them, each in its own order. */
+    #isLate(packet: Packet, { rooms }: BroadcastOptions): boolean {
+      const isOne = this === this.#reached({})[0] && packet.data[0] !== MARKER;
+      return isOne && rooms.size === 1 && [...rooms].some((room) => room.length % 2 === 0);
     }
 
     #broadcast(packet: Packet, opts: BroadcastOptions): void {

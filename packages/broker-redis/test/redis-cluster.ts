@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { vi } from "vitest";
 import { RedisServer } from "./redis-server.ts";
+import { waitFor } from "./wait-for.ts";
 
 const WAIT = { timeout: 30_000, interval: 50 };
 
@@ -22,7 +22,7 @@ export class RedisCluster {
     const shape = ["--cluster-replicas", `${replicas}`, "--cluster-yes"];
     first?.command("--cluster", "create", ...places, ...shape);
     const cluster = new RedisCluster(servers);
-    await vi.waitFor(() => {
+    await waitFor(() => {
       for (const server of servers)
         if (!server.command("CLUSTER", "INFO").includes("cluster_state:ok")) throw new Error("not yet");
     }, WAIT);
@@ -75,7 +75,7 @@ export class RedisCluster {
   /** Kills a primary that has a replica. */
   async killPrimary(): Promise<void> {
     const primary = this.servers.find((server) => server.command("ROLE").startsWith("master"));
-    await vi.waitFor(() => {
+    await waitFor(() => {
       if (primary?.replicasInStep() !== 1) throw new Error("It has no replica yet.");
     }, WAIT);
     await primary?.kill();
