@@ -3,10 +3,11 @@ import type { AddressInfo } from "node:net";
 import { type Broker, connectBroker, formatCursor, openEmbeddedBroker } from "@holdfast/broker";
 import { Hub } from "@holdfast/hub";
 import { Server, type ServerOptions } from "socket.io";
-import { io as connect, type Socket } from "socket.io-client";
+import { io as connect, Manager, type Socket } from "socket.io-client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bindChannels, type ChannelBinding } from "./bind.ts";
 import type { BindingEvent } from "./events.ts";
+import { createHoldfast } from "./holdfast.ts";
 import type { BindingOptions } from "./options.ts";
 import type { SubscribeAnswer, UnsubscribeAnswer } from "./wire.ts";
 
@@ -369,4 +370,45 @@ it("refuses a server that listens nowhere, and options that it doesn't know", ()
   const io = new Server(createServer());
   expect(() => bindChannels(io, hub, { maxQueuedBytes: 5 })).toThrow("maxQueuedBytes must be");
   expect(() => bindChannels(io, hub, { rooms: 5 } as BindingOptions)).toThrow("rooms");
+});
+
+it("leaves the place of a stock client that can be recovered to what came from a room", async () => {
+  const holdfast = createHoldfast({ broker, node: "node" });
+  closers.push(() => holdfast.close());
+  const http = createServer();
+  const io = new Server(http, { ...holdfast.options, connectionStateRecovery: {} });
+  closers.push(() => io.close());
+  const binding = bindChannels(io, holdfast.hub, { fanOut: holdfast.fanOut });
+  closers.push(() => binding.close());
+  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+  await holdfast.ready;
+  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  io.on("connection", (socket) => {
+    if (!socket.recovered) void socket.join("lobby");
+  });
+  const manager = new Manager(url, { transports: ["websocket"], reconnectionDelay: 1 });
+  const socket = manager.socket("/");
+  closers.push(() => manager.engine?.close(), () => manager.reconnection(false));
+  const packets: unknown[][] = [];
+  socket.onAny((...packet) => packets.push(packet));
+  const seen = (event: string) => packets.filter(([name]) => name === event).map((packet) => packet.slice(1));
+  await new Promise<void>((resolve) => socket.once("connect", resolve));
+  const text = (data: string) => new TextEncoder().encode(JSON.stringify(["said", data]));
+  const first = await broker.publish("c", text("missed"));
+  await subscribe(socket, { channel: "c", cursor: formatCursor({ ...first.position, offset: 0, tag: "" }) });
+  await broker.publish("c", text("live"));
+  await broker.notify("c", text("typing"));
+  await expect.poll(() => seen("holdfast:entry").length + seen("holdfast:volatile").length).toBe(3);
+  expect(seen("holdfast:entry").map((args) => args.slice(3))).toEqual([
+    ["said", "missed", null],
+    ["said", "live", null],
+  ]);
+  expect(seen("holdfast:volatile")).toEqual([["c", "said", "typing", null]]);
+
+  const back = new Promise<void>((resolve) => socket.once("connect", resolve));
+  manager.engine.close();
+  await broker.publish("lobby", text("while away"));
+  await back;
+  expect(socket.recovered).toBe(true);
+  await expect.poll(() => seen("said").map(([data]) => data)).toEqual(["while away"]);
 });

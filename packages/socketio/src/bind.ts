@@ -1,6 +1,7 @@
 import type { Entry, Position, Unrecoverable } from "@holdfast/broker";
 import type { Hub, Outlet } from "@holdfast/hub";
 import type { Namespace, Server, Socket } from "socket.io";
+import { keepsPlaces } from "./cluster/stock.ts";
 import { Connection, type ConnectionContext, groupOf } from "./connection.ts";
 import { type BindingCounters, zeroCounters } from "./counters.ts";
 import { entryArguments, volatileArguments } from "./entry.ts";
@@ -54,7 +55,9 @@ export function bindChannels(
       settings.onEvent({ type: "unreadable", channel, offset: entry.offset, reason });
     });
   const write = (room: string, data: readonly unknown[], options?: WriteOptions) => {
-    const packet = { type: EVENT, nsp: namespace.name, data };
+    // With null at the end it is no place of a client's.
+    const isPlace = typeof data.at(-1) === "string" && keepsPlaces(namespace.server);
+    const packet = { type: EVENT, nsp: namespace.name, data: isPlace ? [...data, null] : data };
     broadcastLocally(fanOut, namespace, packet, { rooms: new Set([room]) }, options);
   };
   const emitLocally = (room: string, event: string, ...args: unknown[]) => write(room, [event, ...args]);

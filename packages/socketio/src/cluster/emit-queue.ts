@@ -45,7 +45,7 @@ export const EMIT_QUEUE_LIMITS: EmitQueueLimits = { maxEmits: 65_536, maxBytes: 
 /** The bounds of the port's `publishAll`. */
 const BATCH_PUBLICATIONS = 1_000;
 const BATCH_BYTES = 2 * 1024 * 1024;
-/** Batches under way at a time: a channel that is slow to answer holds up no other. */
+/** Batches under way at a time where the logs have no common order: a channel that is slow to answer holds up no other. */
 const BATCHES = 8;
 
 /**
@@ -53,11 +53,13 @@ const BATCHES = 8;
  * wait for something; what comes in one turn of the event loop goes out together.
  *
  * The port keeps no order between publishes that are not awaited, so a channel has one batch under way at a time. What is
- * emitted to it meanwhile goes into its next one.
+ * emitted to it meanwhile goes into its next one. On a broker that has one sequence for all channels there is one batch
+ * under way in all, so that its order is that of the calls, whatever the channels.
  */
 export class EmitQueue {
-  readonly #broker: Broker;
+  readonly #broker: Pick<Broker, "abilities" | "publish" | "publishAll">;
   readonly #limits: EmitQueueLimits;
+  readonly #maxBatches: number;
   readonly #underWay = new Set<Emit>();
   readonly #busy = new Set<string>();
   #waiting: Emit[] = [];
@@ -65,9 +67,13 @@ export class EmitQueue {
   #batches = 0;
   #scheduled = false;
 
-  constructor(broker: Broker, limits: EmitQueueLimits = EMIT_QUEUE_LIMITS) {
+  constructor(
+    broker: Pick<Broker, "abilities" | "publish" | "publishAll">,
+    limits: EmitQueueLimits = EMIT_QUEUE_LIMITS,
+  ) {
     this.#broker = broker;
     this.#limits = limits;
+    this.#maxBatches = broker.abilities.oneSequence === true ? 1 : BATCHES;
   }
 
   /** Emits that were not answered yet. */
@@ -121,7 +127,7 @@ export class EmitQueue {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#batches >= BATCHES) return;
+    if (this.#scheduled || this.#batches >= this.#maxBatches) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -130,7 +136,7 @@ export class EmitQueue {
   }
 
   #flush(): void {
-    while (this.#batches < BATCHES) {
+    while (this.#batches < this.#maxBatches) {
       const batch = this.#take();
       if (batch.length === 0) return;
       void this.#send(batch);

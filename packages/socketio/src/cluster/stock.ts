@@ -29,3 +29,9 @@ export interface StockNamespace {
 export type StockServer = Server & {
   readonly encoder: { encode(packet: object): (string | Uint8Array)[] };
 };
+
+/** Whether its clients take the last argument of a packet, if that is text, for the place that they come back to. */
+export function keepsPlaces(server: Server): boolean {
+  const { opts } = server as unknown as { readonly opts?: { readonly connectionStateRecovery?: unknown } };
+  return opts?.connectionStateRecovery !== undefined;
+}
