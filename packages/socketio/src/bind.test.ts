@@ -388,7 +388,10 @@ it("leaves the place of a stock client that can be recovered to what came from a
   });
   const manager = new Manager(url, { transports: ["websocket"], reconnectionDelay: 1 });
   const socket = manager.socket("/");
-  closers.push(() => manager.engine?.close(), () => manager.reconnection(false));
+  closers.push(
+    () => manager.engine?.close(),
+    () => manager.reconnection(false),
+  );
   const packets: unknown[][] = [];
   socket.onAny((...packet) => packets.push(packet));
   const seen = (event: string) => packets.filter(([name]) => name === event).map((packet) => packet.slice(1));

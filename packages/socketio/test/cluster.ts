@@ -77,7 +77,7 @@ export class TestCluster {
 
   /** A stock client that is connected. */
   async client(
-    node: TestNode,
+    node: Pick<TestNode, "url">,
     options: Partial<ManagerOptions & SocketOptions> & { namespace?: string } = {},
   ): Promise<TestClient> {
     const { namespace = "/", ...rest } = options;

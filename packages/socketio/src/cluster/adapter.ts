@@ -1,6 +1,7 @@
 import type { Entry, Position, Publication, Unrecoverable } from "@holdfast/broker";
 import type { Socket } from "socket.io";
 import { Adapter, type BroadcastOptions } from "socket.io-adapter";
+import { PacketType } from "socket.io-parser";
 import { AdapterHost } from "../recovery/adapter-host.ts";
 import type { Sessions } from "../recovery/sessions.ts";
 import type { Cluster } from "./cluster.ts";
@@ -10,10 +11,11 @@ import { Departures } from "./departures.ts";
 import type { Emitted } from "./emit-queue.ts";
 import type { FollowedRoom, RoomSink } from "./followed-rooms.ts";
 import { othersOf } from "./members.ts";
+import { bytesOf } from "./packet-encoder.ts";
 import { type Envelope, encodePacketEntry, type OutgoingPacket } from "./packet-entry.ts";
 import { join, leave, throwLater } from "./requests-here.ts";
 import { LOCAL_ROOM_PREFIX, namespaceChannel, type Room, roomChannel } from "./room-channel.ts";
-import type { StockNamespace } from "./stock.ts";
+import type { StockNamespace, StockPacket, StockSocket } from "./stock.ts";
 
 /** How long other nodes may take to answer where Socket.IO's caller gave no time, as with its own adapters. */
 const ANSWER_MS = 5_000;
@@ -27,6 +29,8 @@ const MAX_HELD = 1_000;
 /** A new socket is told that it is connected at the latest after this time, whether its own room is followed or not. */
 const CONNECT_WAIT_MS = 2_000;
 
+type WriteOptions = NonNullable<Parameters<StockSocket["packet"]>[1]>;
+
 /**
  * One namespace of one node. What is emitted goes into the logs of its rooms' channels, and what comes back from there is
  * handed to the sockets that are in the room on this node.
@@ -38,8 +42,9 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   readonly departures: Departures;
   /** Where clients can come back to without missing anything. */
   readonly sessions: Sessions | undefined;
-  /** `disconnect` of every socket: one function, since there are many. */
+  /** `disconnect` and `packet` of every socket: one function each, since there are many. */
   readonly #disconnect: Socket["disconnect"];
+  readonly #packet: StockSocket["packet"];
   #all: FollowedRoom | undefined;
 
   constructor(nsp: StockNamespace, cluster: Cluster) {
@@ -53,11 +58,21 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     const isDeferred = (socket: Socket, now: () => void) => this.#deferred(socket, now);
     this.#disconnect = function (this: Socket, close = false) {
       const now = () => {
+        cluster.directs.flush(this);
         sessions?.flush(this);
         Object.getPrototypeOf(this).disconnect.call(this, close);
       };
       if (!this.connected || !isDeferred(this, now)) now();
       return this;
+    };
+    const direct = (socket: Socket, packet: StockPacket, options: WriteOptions) =>
+      this.#direct(socket, packet, options);
+    this.#packet = function (this: StockSocket, packet, options = {}) {
+      const isEvent = packet.type === PacketType.EVENT || packet.type === PacketType.ACK;
+      // It is being disconnected: to the program it is already.
+      if (isEvent && !this.connected) return;
+      if (!isEvent || !direct(this as unknown as Socket, packet, options))
+        Object.getPrototypeOf(this).packet.call(this, packet, options);
     };
   }
 
@@ -82,7 +97,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
       const ready = isShared(room) ? this.#follow(room).ready : undefined;
       if (ready) waiting.push(ready);
     }
-    if (rooms.has(id)) this.#deferDisconnect(id);
+    if (rooms.has(id)) this.#keepOrder(id);
     const saved = this.sessions?.joined(id, rooms);
     if (waiting.length > 0) return Promise.all(waiting).then(() => this.sessions?.saved(id));
     if (saved) return saved;
@@ -321,15 +336,44 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     return `all of ${this.nsp.name}`;
   }
 
-  /** In the place of `Socket.disconnect`, which would overtake what was emitted to the socket before. */
-  #deferDisconnect(id: string): void {
+  /** In the place of what Socket.IO has, which would overtake what was emitted to the socket before. */
+  #keepOrder(id: string): void {
     const socket = this.nsp.sockets.get(id);
-    if (socket && !Object.hasOwn(socket, "disconnect")) socket.disconnect = this.#disconnect;
+    if (!socket || Object.hasOwn(socket, "disconnect")) return;
+    socket.disconnect = this.#disconnect;
+    (socket as unknown as StockSocket).packet = this.#packet;
   }
 
   #deferred(socket: Socket, disconnect: () => void): boolean {
-    const channels = [...socket.rooms].filter(isShared).map((room) => this.#channelOf(room));
-    return this.departures.defer(socket, [namespaceChannel(this.nsp.name), ...channels], disconnect);
+    return this.departures.defer(socket, this.#channelsOf(socket), disconnect);
+  }
+
+  /**
+   * What is written to a socket past the logs: behind what was emitted to it before.
+   *
+   * @returns false where nothing is on its way to it, and nothing was done
+   */
+  #direct(socket: Socket, packet: StockPacket, { volatile, compress }: WriteOptions): boolean {
+    const { directs, handOver, isQuiet } = this.#cluster;
+    const { sessions } = this;
+    const isHeld = sessions?.isHeld(socket) === true;
+    if (isQuiet && !isHeld && !directs.has(socket)) return false;
+    const earlier = isQuiet ? [] : this.#cluster.earlierThan(socket, this.#channelsOf(socket));
+    if (earlier.length === 0 && !isHeld && !directs.has(socket)) return false;
+    // Encoded now: the program may change what it has given.
+    const packets = this.nsp.server.encoder.encode({ ...packet, nsp: this.nsp.name });
+    const bytes = bytesOf(packets);
+    const how = { volatile: volatile === true, compress: compress !== false };
+    const write = () => handOver([socket], packets, how);
+    directs.put(socket, earlier, bytes, sessions ? () => sessions.behind(socket, bytes, write) : write);
+    return true;
+  }
+
+  /** Of all that can be emitted to a socket. */
+  #channelsOf(socket: Socket): string[] {
+    const channels = [namespaceChannel(this.nsp.name)];
+    for (const room of socket.rooms) if (isShared(room)) channels.push(this.#channelOf(room));
+    return channels;
   }
 
   #follow(room: Room): FollowedRoom {

@@ -1,5 +1,6 @@
 import type { Publication, Retention } from "@holdfast/broker";
 import type { Hub } from "@holdfast/hub";
+import type { Socket } from "socket.io";
 import type { HoldfastCounters } from "../counters.ts";
 import { HoldfastError } from "../errors.ts";
 import type { HoldfastEvent } from "../events.ts";
@@ -7,6 +8,7 @@ import type { Recovery } from "../recovery/recovery.ts";
 import { Acks } from "./acks.ts";
 import type { HoldfastAdapter } from "./adapter.ts";
 import { ControlPlane } from "./control-plane.ts";
+import { DirectPackets, type Earlier } from "./direct-packets.ts";
 import { type EmitOrder, EmitQueue, type Emitted } from "./emit-queue.ts";
 import { FollowedRooms } from "./followed-rooms.ts";
 import type { HandOver } from "./hand-over.ts";
@@ -37,6 +39,7 @@ export class Cluster {
   readonly hub: Hub;
   readonly members: Members;
   readonly rooms: FollowedRooms;
+  readonly directs = new DirectPackets();
   readonly control: ControlPlane;
   readonly acks: Acks;
   readonly counters: HoldfastCounters;
@@ -62,7 +65,7 @@ export class Cluster {
     this.handOver = handOver;
     this.recovery = recovery;
     this.onEvent = onEvent;
-    this.rooms = new FollowedRooms(hub);
+    this.rooms = new FollowedRooms(hub, (channel, offset) => this.directs.passed(channel, offset));
     this.#queue = new EmitQueue(hub.broker);
     this.control = new ControlPlane({
       queue: this.#queue,
@@ -147,6 +150,33 @@ export class Cluster {
   settled(channels?: readonly string[]): Promise<unknown> | undefined {
     const queued = this.#queue.settled(channels);
     return queued ? queued.then(() => this.rooms.caughtUp(channels)) : this.rooms.caughtUp(channels);
+  }
+
+  /** Nothing that this node emitted is on its way. */
+  get isQuiet(): boolean {
+    return this.#queue.size === 0 && this.rooms.isCaughtUp;
+  }
+
+  /** What this node emitted to a socket's rooms and that has not come back yet. */
+  earlierThan(socket: Socket, channels: readonly string[]): Earlier[] {
+    if (this.isQuiet) return [];
+    const found: Earlier[] = [];
+    for (const channel of channels) {
+      const followed = this.rooms.get(channel);
+      if (!followed) continue;
+      const emitted = this.#queue.newest(channel, channels);
+      const due = emitted ? undefined : this.rooms.dueOf(followed);
+      const from = followed.last.offset;
+      if (!emitted && (due === undefined || due <= from)) continue;
+      const earlier: Earlier = { channel, from, offset: due };
+      found.push(earlier);
+      const told = (copies: readonly Emitted[]) => {
+        earlier.offset = copies.find((copy) => copy.channel === channel)?.position.offset ?? 0;
+        this.directs.told(socket);
+      };
+      emitted?.then(told, () => told([]));
+    }
+    return found;
   }
 
   /** Emits to these channels from now on wait until this is settled. */

@@ -5,7 +5,7 @@ import type { HoldfastAdapter } from "./adapter.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Departures } from "./departures.ts";
 import type { HandOverOptions } from "./hand-over.ts";
-import { encodePacket, hasStockParser } from "./packet-encoder.ts";
+import { bytesOf, encodePacket, hasStockParser } from "./packet-encoder.ts";
 import {
   decodePacketEntry,
   isReplayable,
@@ -131,7 +131,13 @@ export class Delivery {
     const data = isPlaceless ? [...packet.data, null] : packet.data;
     const packets = encodePacket(nsp, { data, id: packet.id });
     const write = { compress: compress !== false, volatile: volatile === true };
-    this.#write(sockets, packet.data, packets, write);
+    const { directs, handOver } = this.#cluster;
+    this.#write(sockets, packet.data, packets, write, (socket) => {
+      // Not before what was emitted to this socket alone.
+      if (!directs.has(socket)) return true;
+      directs.put(socket, [], bytesOf(packets), () => handOver([socket], packets, write));
+      return false;
+    });
     return sockets.length;
   }
 
@@ -168,7 +174,9 @@ export class Delivery {
       }
     };
     const { sessions } = this.#adapter;
-    write(sessions?.writable(sockets, entryBytes(packets), (socket) => write([socket])) ?? sockets);
+    const give = (to: readonly Socket[]) =>
+      write(sessions?.writable(to, bytesOf(packets), (socket) => write([socket])) ?? to);
+    give(this.#cluster.directs.writable(sockets, (socket) => give([socket])));
   }
 
   #encode(
@@ -187,6 +195,7 @@ export class Delivery {
     data: readonly unknown[],
     packets: readonly (string | Uint8Array)[],
     { compress, volatile }: HandOverOptions,
+    isWritable?: (socket: Socket) => boolean,
   ): void {
     const { counters, handOver } = this.#cluster;
     counters.delivered += sockets.length;
@@ -195,7 +204,7 @@ export class Delivery {
         if (socket.listenersAnyOutgoing().length > 0) socket.notifyOutgoingListeners({ data });
       }
     } finally {
-      handOver(sockets, packets, { compress, volatile });
+      handOver(isWritable ? sockets.filter(isWritable) : sockets, packets, { compress, volatile });
     }
   }
 
@@ -206,8 +215,4 @@ export class Delivery {
     else this.#cluster.unreadable(channel, offset, "namespace");
     return undefined;
   }
-}
-
-function entryBytes(packets: readonly (string | Uint8Array)[]): number {
-  return packets.reduce((sum, { length }) => sum + length, 0);
 }

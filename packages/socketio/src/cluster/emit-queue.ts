@@ -31,6 +31,8 @@ interface Emit {
   held: boolean;
   /** Later ones wait as long as this one is held. */
   readonly holdsAll: boolean;
+  /** The emit before it to each of its channels, until this one is answered, which that is then, too. */
+  earlier: readonly (Emit | undefined)[];
 }
 
 export interface EmitQueueLimits {
@@ -47,6 +49,8 @@ const BATCH_PUBLICATIONS = 1_000;
 const BATCH_BYTES = 2 * 1024 * 1024;
 /** Batches under way at a time where the logs have no common order: a channel that is slow to answer holds up no other. */
 const BATCHES = 8;
+/** Emits that are looked at for one that leaves out nobody of some rooms. */
+const MAX_LOOKED = 16;
 
 /**
  * One node's way to the logs. What it emits to a channel is there in the order of the calls, also where an emit has to
@@ -62,6 +66,8 @@ export class EmitQueue {
   readonly #maxBatches: number;
   readonly #underWay = new Set<Emit>();
   readonly #busy = new Set<string>();
+  /** The newest emit to each channel that is not answered yet. */
+  readonly #newest = new Map<string, Emit>();
   #waiting: Emit[] = [];
   #bytes = 0;
   #batches = 0;
@@ -98,7 +104,9 @@ export class EmitQueue {
     const { promise: done, resolve, reject } = Promise.withResolvers<readonly Emitted[]>();
     const held = after.length + joins.length > 0;
     const holdsAll = joins.length > 0;
-    const emit: Emit = { publications, except, bytes, done, resolve, reject, held, holdsAll };
+    const earlier = publications.map(({ channel }) => this.#newest.get(channel));
+    const emit: Emit = { publications, except, bytes, done, resolve, reject, held, holdsAll, earlier };
+    for (const { channel } of publications) this.#newest.set(channel, emit);
     this.#bytes += bytes;
     this.#waiting.push(emit);
     if (emit.held) {
@@ -124,6 +132,19 @@ export class EmitQueue {
         except.some((channel) => channels.includes(channel)),
     );
     return concerned.length === 0 ? undefined : Promise.allSettled(concerned.map(({ done }) => done));
+  }
+
+  /**
+   * What becomes of the newest emit to a channel that is not answered yet, but for those that leave out who is in one of
+   * these rooms.
+   */
+  newest(channel: string, rooms: readonly string[]): Promise<readonly Emitted[]> | undefined {
+    let emit = this.#newest.get(channel);
+    for (let looked = 0; emit && looked < MAX_LOOKED; looked++) {
+      if (!emit.except.some((room) => rooms.includes(room))) break;
+      emit = emit.earlier[emit.publications.findIndex((one) => one.channel === channel)];
+    }
+    return emit?.done;
   }
 
   #schedule(): void {
@@ -191,7 +212,11 @@ export class EmitQueue {
       at += own.length;
       this.#underWay.delete(emit);
       this.#bytes -= emit.bytes;
-      for (const { channel } of emit.publications) this.#busy.delete(channel);
+      for (const { channel } of emit.publications) {
+        this.#busy.delete(channel);
+        if (this.#newest.get(channel) === emit) this.#newest.delete(channel);
+      }
+      emit.earlier = [];
       settle(emit, own);
     }
     if (this.#waiting.length > 0) this.#schedule();

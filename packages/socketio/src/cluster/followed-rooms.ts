@@ -92,8 +92,12 @@ export class FollowedRooms implements Outlet {
   /** What this node has emitted last to channels that it didn't follow then. */
   readonly #past = new Map<string, Position>();
 
-  constructor(hub: Hub) {
+  readonly #onPassed: (channel: string, offset: number) => void;
+
+  /** @param onPassed told how far a channel has been handed out; without a bound when it comes no further */
+  constructor(hub: Hub, onPassed: (channel: string, offset: number) => void = () => {}) {
     this.#hub = hub;
+    this.#onPassed = onPassed;
   }
 
   get size(): number {
@@ -147,6 +151,16 @@ export class FollowedRooms implements Outlet {
       this.#await(followed, position.offset);
   }
 
+  /** Nothing of this node's own is still to come. */
+  get isCaughtUp(): boolean {
+    return this.#due.size === 0;
+  }
+
+  /** How far something of this node's own is in a channel's log that has not come yet. */
+  dueOf(followed: FollowedRoom): number | undefined {
+    return this.#due.size === 0 ? undefined : this.#due.get(followed)?.offset;
+  }
+
   /** Resolves once all that is expected (from these channels alone) has come; undefined where it has. */
   caughtUp(channels?: readonly string[]): Promise<unknown> | undefined {
     if (this.#due.size === 0) return undefined;
@@ -162,6 +176,7 @@ export class FollowedRooms implements Outlet {
     if (this.#due.size > 0 && entry.offset >= (this.#due.get(followed)?.offset ?? Number.POSITIVE_INFINITY)) {
       this.#release(followed);
     }
+    this.#onPassed(channel, entry.offset);
   }
 
   reset(channel: string, head: Position, reason: Unrecoverable): void {
@@ -169,6 +184,7 @@ export class FollowedRooms implements Outlet {
     if (!followed) return;
     followed.sink.reset(followed.room, channel, head, reason);
     this.#release(followed);
+    this.#onPassed(channel, Number.POSITIVE_INFINITY);
   }
 
   volatile(channel: string, data: Uint8Array): void {
@@ -193,6 +209,7 @@ export class FollowedRooms implements Outlet {
   #close(followed: FollowedRoom): void {
     followed.close();
     this.#release(followed);
+    this.#onPassed(followed.channel, Number.POSITIVE_INFINITY);
   }
 
   #release(followed: FollowedRoom): void {

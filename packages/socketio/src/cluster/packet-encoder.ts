@@ -15,3 +15,8 @@ export function encodePacket(
   const packet = { type: PacketType.EVENT, nsp: namespace.name, data };
   return namespace.server.encoder.encode(id === undefined ? packet : { ...packet, id });
 }
+
+/** About the bytes of an encoded packet. */
+export function bytesOf(packets: readonly (string | Uint8Array)[]): number {
+  return packets.reduce((sum, { length }) => sum + length, 0);
+}

@@ -3,6 +3,7 @@ import type { Server, Socket } from "socket.io";
 /** What Socket.IO's own adapters use of a socket, and its types keep private. */
 export interface StockSocket {
   readonly id: string;
+  readonly connected: boolean;
   readonly client: {
     writeToEngine(
       packets: readonly (string | Uint8Array)[],
@@ -10,8 +11,16 @@ export interface StockSocket {
     ): void;
   };
   readonly acks: Map<number, (response: unknown) => void>;
+  packet(packet: StockPacket, options?: { volatile?: boolean; compress?: boolean }): void;
   notifyOutgoingListeners(packet: { data: readonly unknown[] }): void;
   listenersAnyOutgoing(): readonly unknown[];
+}
+
+/** What it writes to its client past its namespace's adapter. */
+export interface StockPacket {
+  readonly type: number;
+  readonly data?: unknown;
+  readonly id?: number;
 }
 
 /** The same of a namespace. */

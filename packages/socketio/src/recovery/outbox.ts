@@ -26,6 +26,11 @@ export class Outbox {
     return this.#waiting !== undefined;
   }
 
+  /** Something waits. */
+  get isWaiting(): boolean {
+    return this.#waiting !== undefined && this.#waiting.length > 0;
+  }
+
   /** More waits than is kept. */
   get isFull(): boolean {
     return (this.#waiting?.length ?? 0) > MAX_KEPT.entries || this.#bytes > MAX_KEPT.bytes;

@@ -27,6 +27,8 @@ export interface SessionsContext {
 
 /** A room that was silent for this long has its newest entry noted in the records, before its log forgets it. */
 const SILENT_MS = 30_000;
+/** What is in no log waits no longer than this for what is. */
+const MOST_BEHIND_MS = 2_000;
 /** Records that are written for that at a time. */
 const SILENT_AT_ONCE = 200;
 
@@ -90,6 +92,31 @@ export class Sessions {
       if (session.outbox.isFull) this.#break(session, "behind");
       return false;
     });
+  }
+
+  /** Whether something waits for a socket. */
+  isHeld({ id }: Socket): boolean {
+    return this.#holding > 0 && this.#bySid.get(id)?.outbox.isWaiting === true;
+  }
+
+  /** Writes a packet that is in no log, behind what waits for the socket: for a while, if that goes on waiting. */
+  behind(socket: Socket, bytes: number, write: () => void): void {
+    const session = this.#bySid.get(socket.id);
+    if (!session || session.socket !== socket || !session.outbox.isWaiting) {
+      write();
+      return;
+    }
+    let isWritten = false;
+    const once = () => {
+      if (!isWritten) write();
+      isWritten = true;
+    };
+    const timer = setTimeout(once, MOST_BEHIND_MS).unref();
+    session.outbox.put(bytes, () => {
+      clearTimeout(timer);
+      once();
+    });
+    if (session.outbox.isFull) this.#break(session, "behind");
   }
 
   /**

@@ -1,0 +1,219 @@
+import type { Socket } from "socket.io";
+
+/** Nobody waits longer for what a broker does not answer, or does not bring. */
+const MOST_MS = 2_000;
+
+/** Packets that wait for their turn at one socket, and their bytes; past it all of them are written at once. */
+const MAX_WAITING = { packets: 1_000, bytes: 1024 * 1024 } as const;
+
+/** An entry of a room's log that a packet comes after. */
+export interface Earlier {
+  readonly channel: string;
+  /** Of the entry that was handed out last when the packet was written. */
+  readonly from: number;
+  /** Where the entry is; undefined until the broker has said so. */
+  offset: number | undefined;
+}
+
+/** A packet of the program's own, past the logs: an emit to one socket, or an answer to its client. */
+interface Direct {
+  /** Every one of these comes first. */
+  earlier: readonly Earlier[];
+  /** So many of what arrived for the socket come first. */
+  readonly after: number;
+  readonly bytes: number;
+  readonly deadline: number;
+  readonly write: () => void;
+}
+
+/** What has come from a log: the packet, if it is for this socket, or that the log has come so far. */
+interface Arrival {
+  readonly write?: () => void;
+  readonly channel?: string;
+  readonly offset?: number;
+}
+
+/**
+ * One socket that was written to directly while something that this node emitted to its rooms is on its way. Both kinds
+ * are written in the order of the program's calls: what comes from the logs waits here until the broker has said which of
+ * it the direct packet comes after.
+ */
+class Line {
+  readonly #directs: Direct[] = [];
+  readonly #arrived: Arrival[] = [];
+  /** How far each log has been written here. */
+  readonly #passed = new Map<string, number>();
+  /** Logs that tell it how far they have come. */
+  readonly channels = new Set<string>();
+  timer: NodeJS.Timeout | undefined;
+  #arrivals = 0;
+  #written = 0;
+  #bytes = 0;
+
+  get isEmpty(): boolean {
+    return this.#directs.length === 0;
+  }
+
+  get isFull(): boolean {
+    return this.#directs.length > MAX_WAITING.packets || this.#bytes > MAX_WAITING.bytes;
+  }
+
+  get deadline(): number {
+    return this.#directs[0]?.deadline ?? 0;
+  }
+
+  put(earlier: readonly Earlier[], bytes: number, write: () => void): void {
+    const deadline = performance.now() + MOST_MS;
+    this.#directs.push({ earlier, after: this.#arrivals, bytes, deadline, write });
+    this.#bytes += bytes;
+  }
+
+  arrived(arrival: Arrival): void {
+    this.#arrived.push(arrival);
+    this.#arrivals++;
+  }
+
+  /** Those that have waited for too long wait no more. */
+  expire(now: number): void {
+    for (const direct of this.#directs) {
+      if (direct.deadline > now) return;
+      direct.earlier = [];
+    }
+  }
+
+  /** Writes what may be written now. */
+  advance(): void {
+    for (let direct = this.#directs[0]; direct; direct = this.#directs[0]) {
+      const { earlier, after, bytes, write } = direct;
+      if (earlier.some(({ offset }) => offset === undefined)) return;
+      while (this.#written < after || !earlier.every((one) => this.#isWritten(one))) {
+        if (!this.#writeNext()) return;
+      }
+      this.#directs.shift();
+      this.#bytes -= bytes;
+      write();
+    }
+    while (this.#writeNext());
+  }
+
+  /** Writes all of it, whatever it should have come after. */
+  flush(): void {
+    this.expire(Number.POSITIVE_INFINITY);
+    this.advance();
+  }
+
+  #isWritten({ channel, from, offset = 0 }: Earlier): boolean {
+    return Math.max(from, this.#passed.get(channel) ?? 0) >= offset;
+  }
+
+  #writeNext(): boolean {
+    const next = this.#arrived.shift();
+    if (!next) return false;
+    this.#written++;
+    if (next.channel !== undefined) this.#passed.set(next.channel, next.offset ?? 0);
+    next.write?.();
+    return true;
+  }
+}
+
+/**
+ * What the program writes to its own sockets past the logs. As on one server in memory, an emit to a room and then one to
+ * a socket that is in it come in this order, although the first takes the way through its log: the second waits for it.
+ * Where nothing is on its way to a socket nothing waits.
+ */
+export class DirectPackets {
+  readonly #lines = new Map<Socket, Line>();
+  /** Lines that are told how far a log has come. */
+  readonly #byChannel = new Map<string, Map<Socket, Line>>();
+
+  has(socket: Socket): boolean {
+    return this.#lines.has(socket);
+  }
+
+  /**
+   * Writes a packet behind all that was written to the socket before, and behind these entries.
+   *
+   * @param earlier their `offset` may be told later: then call `told`
+   */
+  put(socket: Socket, earlier: readonly Earlier[], bytes: number, write: () => void): void {
+    const known = this.#lines.get(socket);
+    if (!known && earlier.length === 0) {
+      write();
+      return;
+    }
+    const line = known ?? new Line();
+    line.put(earlier, bytes, write);
+    if (!known) {
+      this.#lines.set(socket, line);
+      this.#watch(socket, line);
+    }
+    for (const { channel } of earlier) {
+      const lines = this.#byChannel.get(channel) ?? new Map<Socket, Line>();
+      this.#byChannel.set(channel, lines.set(socket, line));
+      line.channels.add(channel);
+    }
+    if (line.isFull) this.flush(socket);
+  }
+
+  /** Where an entry is that something of this socket comes after was told. */
+  told(socket: Socket): void {
+    const line = this.#lines.get(socket);
+    if (line) this.#advance(socket, line);
+  }
+
+  /** Those of the sockets that can be given now what came from a log; the others are given it in its turn. */
+  writable(sockets: readonly Socket[], write: (socket: Socket) => void): readonly Socket[] {
+    if (this.#lines.size === 0) return sockets;
+    return sockets.filter((socket) => {
+      const line = this.#lines.get(socket);
+      if (!line) return true;
+      line.arrived({ write: () => write(socket) });
+      this.#advance(socket, line);
+      return false;
+    });
+  }
+
+  /** What was in a log up to here has been handed out. */
+  passed(channel: string, offset: number): void {
+    for (const [socket, line] of this.#byChannel.get(channel) ?? []) {
+      line.arrived({ channel, offset });
+      this.#advance(socket, line);
+    }
+  }
+
+  /** Writes at once all that waits for a socket. */
+  flush(socket: Socket): void {
+    const line = this.#lines.get(socket);
+    if (!line) return;
+    line.flush();
+    this.#remove(socket, line);
+  }
+
+  #advance(socket: Socket, line: Line): void {
+    line.advance();
+    if (line.isEmpty) this.#remove(socket, line);
+  }
+
+  #remove(socket: Socket, line: Line): void {
+    if (this.#lines.get(socket) !== line) return;
+    this.#lines.delete(socket);
+    clearTimeout(line.timer);
+    for (const channel of line.channels) {
+      const lines = this.#byChannel.get(channel);
+      lines?.delete(socket);
+      if (lines?.size === 0) this.#byChannel.delete(channel);
+    }
+  }
+
+  #watch(socket: Socket, line: Line): void {
+    line.timer = setTimeout(
+      () => {
+        line.expire(performance.now());
+        this.#advance(socket, line);
+        if (!line.isEmpty) this.#watch(socket, line);
+      },
+      Math.max(1, line.deadline - performance.now()),
+    );
+    line.timer.unref();
+  }
+}
