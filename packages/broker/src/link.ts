@@ -122,7 +122,8 @@ class Connection {
   send(frame: Frame): void {
     if (!this.isUp) return;
     if (this.#frames.push(frame) > 1) return;
-    process.nextTick(() => {
+    // Not before all that has come to this process by now was served: each of thousands of clients asks for something.
+    setImmediate(() => {
       const frames = this.#frames;
       this.#frames = [];
       this.#write(frames);

@@ -99,6 +99,7 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
     retention,
     counters,
     handOver: (sockets, packets, how) => fanOut.write(sockets, packets, how),
+    handOverAll: (socket, packets, how) => fanOut.writeAll(socket, packets, how),
     recovery,
     onServer: (server) =>
       whenBound(server, (engine, http) => {

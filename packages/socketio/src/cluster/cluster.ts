@@ -11,7 +11,7 @@ import { ControlPlane } from "./control-plane.ts";
 import { DirectPackets, type Earlier } from "./direct-packets.ts";
 import { type EmitOrder, EmitQueue, type Emitted } from "./emit-queue.ts";
 import { FollowedRooms } from "./followed-rooms.ts";
-import type { HandOver } from "./hand-over.ts";
+import type { HandOver, HandOverAll } from "./hand-over.ts";
 import type { Members } from "./members.ts";
 import { doRequest } from "./requests-here.ts";
 import { isPlainChannel } from "./room-channel.ts";
@@ -24,6 +24,7 @@ export interface ClusterOptions {
   readonly retention: Retention;
   readonly counters: HoldfastCounters;
   readonly handOver: HandOver;
+  readonly handOverAll: HandOverAll;
   readonly recovery: Recovery;
   /** Told once of the Socket.IO server that has this node's adapters. */
   readonly onServer: (server: StockServer) => void;
@@ -44,6 +45,7 @@ export class Cluster {
   readonly acks: Acks;
   readonly counters: HoldfastCounters;
   readonly handOver: HandOver;
+  readonly handOverAll: HandOverAll;
   readonly recovery: Recovery;
   readonly onEvent: ClusterOptions["onEvent"];
   readonly #queue: EmitQueue;
@@ -57,12 +59,13 @@ export class Cluster {
   #ids = 0;
 
   constructor(options: ClusterOptions) {
-    const { hub, members, counters, handOver, recovery, onEvent } = options;
+    const { hub, members, counters, handOver, handOverAll, recovery, onEvent } = options;
     this.#options = options;
     this.hub = hub;
     this.members = members;
     this.counters = counters;
     this.handOver = handOver;
+    this.handOverAll = handOverAll;
     this.recovery = recovery;
     this.onEvent = onEvent;
     this.rooms = new FollowedRooms(hub, (channel, offset) => this.directs.passed(channel, offset));

@@ -21,12 +21,23 @@ import type { StockSocket } from "./stock.ts";
 const LARGE_GROUP = 16;
 const MAX_GROUPS = 1_000;
 
+/** A packet of a log, and the place of a client that is given it. */
+export interface PlacedPacket {
+  readonly packet: PacketEntry;
+  readonly place: string;
+}
+
 /** The last step of a packet: to those sockets of one namespace of this node that it is for. */
 export class Delivery {
   readonly #adapter: HoldfastAdapter;
   readonly #cluster: Cluster;
   readonly #departures: Departures;
   readonly #served = new ServedCopies();
+  /** What is told to one socket after the other, as the clients get it. */
+  readonly #encoded = new WeakMap<
+    PacketEntry,
+    { readonly place: string; readonly packets: readonly (string | Uint8Array)[] }
+  >();
   readonly #groups = new Map<Room | undefined, readonly Socket[]>();
 
   constructor(adapter: HoldfastAdapter, cluster: Cluster, departures: Departures) {
@@ -97,12 +108,30 @@ export class Delivery {
     if (packet) this.#handOver(room, channel, { ...packet, volatile: true }, this.#placeless(packet));
   }
 
-  /** One packet of a log, to one socket that is there since. */
-  send(socket: Socket, packet: PacketEntry, place: string): void {
-    const sockets = packet.id === undefined ? [socket] : this.#served.withoutServed(packet.id, [socket]);
-    if (sockets.length === 0) return;
-    const data = [...packet.data, place];
-    this.#cluster.handOver(sockets, this.#encode(packet, data, { place }), packet);
+  /** Packets of logs, each with its place, to one socket that is there since. */
+  sendAll(socket: Socket, packets: readonly PlacedPacket[]): void {
+    let together: (readonly (string | Uint8Array)[])[] = [];
+    let compress = true;
+    const write = () => {
+      if (together.length > 0) this.#cluster.handOverAll(socket, together, { compress });
+      together = [];
+    };
+    for (const { packet, place } of packets) {
+      if (packet.id !== undefined && this.#served.withoutServed(packet.id, [socket]).length === 0) continue;
+      if (packet.compress !== compress) write();
+      compress = packet.compress;
+      together.push(this.#encodedOnce(packet, place));
+    }
+    write();
+  }
+
+  /** A packet that was missed goes to one socket after the other. */
+  #encodedOnce(packet: PacketEntry, place: string): readonly (string | Uint8Array)[] {
+    const known = this.#encoded.get(packet);
+    if (known?.place === place) return known.packets;
+    const packets = this.#encode(packet, [...packet.data, place], { place });
+    this.#encoded.set(packet, { place, packets });
+    return packets;
   }
 
   /** Copies of these messages alone are not handed to the socket. */

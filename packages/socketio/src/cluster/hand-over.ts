@@ -13,3 +13,10 @@ export type HandOver = (
   encodedPackets: readonly (string | Uint8Array)[],
   options: HandOverOptions,
 ) => void;
+
+/** Hands packets that were missed to one socket, one after the other. */
+export type HandOverAll = (
+  socket: Socket,
+  encodedPackets: readonly (readonly (string | Uint8Array)[])[],
+  options: Pick<HandOverOptions, "compress">,
+) => void;

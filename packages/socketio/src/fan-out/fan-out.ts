@@ -11,6 +11,7 @@ import {
   OrderedWebSocketServer,
   openSender,
   webSocketMisfit,
+  writeAtOnce,
   writeToEngine,
 } from "./internals.ts";
 import { SlowReaders } from "./slow-readers.ts";
@@ -128,6 +129,28 @@ export class FanOut {
     if (isOne && first !== undefined && Array.isArray(sockets)) {
       this.#group = { sockets, chain: first, joined, apart };
     }
+  }
+
+  /**
+   * As `write` of one packet after the other to one socket, at once: together with what was just written to it, such as the
+   * packet that says it is connected.
+   */
+  writeAll(socket: Socket, packets: readonly Encoded[], options: Omit<WriteOptions, "volatile"> = {}): void {
+    const connection = connectionOf(socket);
+    if (
+      packets.length > 1 &&
+      this.#fits !== false &&
+      this.#knows(connection) &&
+      !isServerWatched(connection)
+    ) {
+      const frames = packets.map(frameOf).filter((frame) => frame !== undefined);
+      if (frames.length === packets.length && writeAtOnce(connection, frames)) {
+        this.#counters.joined += packets.length;
+        return;
+      }
+    }
+    const sockets = [socket];
+    for (const encoded of packets) this.write(sockets, encoded, options);
   }
 
   /** Cuts off sockets of this namespace too that do not read what others write to them. @returns ends that */

@@ -207,17 +207,41 @@ export function openSender(connection: EngineConnection): OrderedSender | undefi
   const sender = webSocket._sender;
   // It was looked at in this turn, and whatever was written to it since would have sent what it holds.
   if (sender.pending !== undefined) return sender;
-  const isOpen =
+  return isPlainAndOpen(connection, webSocket) ? sender : undefined;
+}
+
+/**
+ * Writes frames now and together, to a WebSocket that takes them though Engine.IO has not been told yet that what it
+ * wrote before has gone: nothing is on its way but in the kernel.
+ *
+ * @returns false where it is otherwise: then nothing was written
+ */
+export function writeAtOnce(connection: EngineConnection, frames: readonly Buffer[]): boolean {
+  const webSocket = connection.transport.socket;
+  if (connection.writeBuffer.length > 0 || connection.upgrading) return false;
+  if (!(webSocket instanceof OrderedWebSocket)) return false;
+  const { _sender: sender, _socket: stream } = webSocket;
+  if (sender.pending !== undefined || stream.writableLength > 0) return false;
+  if (!isPlainAndOpen(connection, webSocket)) return false;
+  const bytes = Buffer.concat(frames);
+  sender.lastWrite = bytes.length;
+  stream.write(bytes);
+  return true;
+}
+
+function isPlainAndOpen(connection: EngineConnection, webSocket: OrderedWebSocket): boolean {
+  const { _sender: sender } = webSocket;
+  return (
     connection.readyState === "open" &&
     webSocket.readyState === ws.WebSocket.OPEN &&
     connection.protocol === 4 &&
-    transport.supportsBinary &&
+    connection.transport.supportsBinary &&
     sender.isPlain &&
     sender._bufferedBytes === 0 &&
     sender._state === IDLE &&
-    sender._socket.writable;
-  if (!isOpen || isWatched(connection)) return undefined;
-  return sender;
+    sender._socket.writable &&
+    !isWatched(connection)
+  );
 }
 
 /** Whether somebody counts packets: they are told of each only on the ordinary path. */

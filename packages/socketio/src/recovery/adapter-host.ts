@@ -1,8 +1,7 @@
 import type { Socket } from "socket.io";
 import type { HoldfastAdapter } from "../cluster/adapter.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import type { Delivery } from "../cluster/delivery.ts";
-import type { PacketEntry } from "../cluster/packet-entry.ts";
+import type { Delivery, PlacedPacket } from "../cluster/delivery.ts";
 import { namespaceChannel, type Room, roomChannel } from "../cluster/room-channel.ts";
 import type { HostRoom, SessionHost } from "./session-host.ts";
 
@@ -61,8 +60,8 @@ export class AdapterHost implements SessionHost {
     this.#adapter.departures.inTurn(() => socket.disconnect());
   }
 
-  send(socket: Socket, packet: PacketEntry, place: string): void {
-    this.#delivery.send(socket, packet, place);
+  sendAll(socket: Socket, packets: readonly PlacedPacket[]): void {
+    this.#delivery.sendAll(socket, packets);
   }
 
   hadCopies(socket: Socket, messages: ReadonlySet<string>): void {

@@ -3,6 +3,7 @@ import { nextDrain, queuedBytes } from "../backlog.ts";
 
 interface Waiting {
   readonly bytes: number;
+  readonly count: number;
   readonly write: () => void;
 }
 
@@ -10,7 +11,7 @@ interface Waiting {
 export const MAX_KEPT = { entries: 20_000, bytes: 32 * 1024 * 1024 } as const;
 
 /** What is written at a time of what waited, below the least that may wait for a client. */
-const RELEASE_BYTES = 8 * 1024;
+export const RELEASE_BYTES = 8 * 1024;
 
 /** The packets that wait for one socket, in their order, while its record is not stored as its rooms are. */
 export class Outbox {
@@ -18,6 +19,7 @@ export class Outbox {
   onChange: (isHolding: boolean) => void = () => {};
   #waiting: Waiting[] | undefined;
   #bytes = 0;
+  #count = 0;
   /** Some of it was handed out, and the client is given time to read it. */
   #isPaused = false;
 
@@ -33,19 +35,23 @@ export class Outbox {
 
   /** More waits than is kept. */
   get isFull(): boolean {
-    return (this.#waiting?.length ?? 0) > MAX_KEPT.entries || this.#bytes > MAX_KEPT.bytes;
+    return this.#count > MAX_KEPT.entries || this.#bytes > MAX_KEPT.bytes;
   }
 
   hold(): void {
     if (this.#waiting) return;
     this.#waiting = [];
     this.#bytes = 0;
+    this.#count = 0;
     this.onChange(true);
   }
 
-  put(bytes: number, write: () => void): void {
-    this.#waiting?.push({ bytes, write });
+  /** @param count how many packets that writes */
+  put(bytes: number, write: () => void, count = 1): void {
+    if (!this.#waiting) return;
+    this.#waiting.push({ bytes, count, write });
     this.#bytes += bytes;
+    this.#count += count;
   }
 
   /**
@@ -56,14 +62,15 @@ export class Outbox {
   release(socket: Socket, mayGoOn: () => boolean): void {
     const waiting = this.#waiting;
     if (!waiting || this.#isPaused) return;
-    let [count, written] = [0, 0];
-    for (const { bytes, write } of waiting) {
+    let [done, written] = [0, 0];
+    for (const { bytes, count, write } of waiting) {
       if (written > RELEASE_BYTES) break;
       write();
-      count++;
+      done++;
       written += bytes;
+      this.#count -= count;
     }
-    waiting.splice(0, count);
+    waiting.splice(0, done);
     this.#bytes -= written;
     if (waiting.length === 0) {
       this.drop();

@@ -1,6 +1,8 @@
+import type { Entry } from "@holdfast/broker";
 import { decodePacketEntry, isReplayable, type PacketEntry } from "../cluster/packet-entry.ts";
 import type { Room } from "../cluster/room-channel.ts";
 import type { MissedEntry } from "./missed.ts";
+import { RELEASE_BYTES } from "./outbox.ts";
 import { formatPlace } from "./place.ts";
 import type { KeptPacket } from "./session.ts";
 
@@ -11,12 +13,34 @@ export function isForSession(packet: PacketEntry, namespace: string, rooms: Read
   );
 }
 
+/** An entry as everybody is given it who missed it. */
+interface Replayed {
+  /** Undefined for what is unreadable: it was given to nobody. */
+  readonly packet: PacketEntry | undefined;
+  readonly place: string;
+}
+
+/** Those who come back together share the pages of their rooms, so an entry is read once for all of them. */
+const replayedEntries = new WeakMap<Entry, Replayed>();
+
+function replayedOf(channel: string, entry: Entry): Replayed {
+  const known = replayedEntries.get(entry);
+  if (known) return known;
+  const read = decodePacketEntry(entry.data);
+  const replayed = {
+    packet: read.ok ? read.value : undefined,
+    place: formatPlace(channel, entry, entry.seq),
+  };
+  replayedEntries.set(entry, replayed);
+  return replayed;
+}
+
 /** The message ids among entries: an emit to several rooms has a copy in each of their logs. */
 export function messageIds(entries: readonly MissedEntry[]): Set<string> {
   const ids = new Set<string>();
-  for (const { entry } of entries) {
-    const read = decodePacketEntry(entry.data);
-    if (read.ok && read.value.id !== undefined) ids.add(read.value.id);
+  for (const { channel, entry } of entries) {
+    const id = replayedOf(channel, entry).packet?.id;
+    if (id !== undefined) ids.add(id);
   }
   return ids;
 }
@@ -29,11 +53,10 @@ export function replayOf(
 ): KeptPacket[] {
   const replayed: KeptPacket[] = [];
   for (const { channel, entry } of missed) {
-    const read = decodePacketEntry(entry.data);
-    // What is unreadable was given to nobody.
-    if (!read.ok || !isForSession(read.value, namespace, rooms)) continue;
-    const place = formatPlace(channel, entry, entry.seq);
-    replayed.push({ channel, offset: entry.offset, packet: read.value, place });
+    const { packet, place } = replayedOf(channel, entry);
+    if (packet && isForSession(packet, namespace, rooms)) {
+      replayed.push({ channel, offset: entry.offset, packet, place });
+    }
   }
   return replayed;
 }
@@ -47,4 +70,19 @@ export function eachOnce(packets: readonly KeptPacket[], had: ReadonlySet<string
     given.add(id);
     return true;
   });
+}
+
+/** Packets that are written together, each portion as much as is written at a time. */
+export function portionsOf(packets: readonly KeptPacket[]): KeptPacket[][] {
+  const portions: KeptPacket[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const one of packets) {
+    if (bytes > RELEASE_BYTES) {
+      portions.push([]);
+      bytes = 0;
+    }
+    portions.at(-1)?.push(one);
+    bytes += one.packet.text.length;
+  }
+  return portions;
 }

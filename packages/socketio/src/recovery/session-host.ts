@@ -1,6 +1,6 @@
 import type { Position } from "@holdfast/broker";
 import type { Socket } from "socket.io";
-import type { PacketEntry } from "../cluster/packet-entry.ts";
+import type { PlacedPacket } from "../cluster/delivery.ts";
 import type { Room } from "../cluster/room-channel.ts";
 
 /** A room's channel as this node follows it. */
@@ -33,8 +33,8 @@ export interface SessionHost {
   leaveAll(sid: string): void;
   /** Disconnects a socket at once, whatever is on its way to it. */
   disconnect(socket: Socket): void;
-  /** Hands one packet to one socket, unless it had a copy of it. */
-  send(socket: Socket, packet: PacketEntry, place: string): void;
+  /** Hands packets to one socket, but for those that it had a copy of. */
+  sendAll(socket: Socket, packets: readonly PlacedPacket[]): void;
   /** Copies of these messages are not handed to the socket, as its client has one of each; of others it has none. */
   hadCopies(socket: Socket, messages: ReadonlySet<string>): void;
   /** Hands a packet that is in no log to one socket. */

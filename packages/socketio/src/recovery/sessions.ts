@@ -10,7 +10,7 @@ import { PLACE_EVENT } from "../wire.ts";
 import type { NewestPages } from "./newest-pages.ts";
 import { MAX_KEPT } from "./outbox.ts";
 import { formatPlace, START, UNSURE } from "./place.ts";
-import { eachOnce, isForSession } from "./replay.ts";
+import { eachOnce, isForSession, portionsOf } from "./replay.ts";
 import { Restore, type RestoredSession } from "./restore.ts";
 import { type KeptPacket, Session } from "./session.ts";
 import type { HostRoom, SessionHost } from "./session-host.ts";
@@ -274,8 +274,9 @@ export class Sessions {
     if (session.isBroken) return session;
     this.#host.hadCopies(socket, session.had);
     session.outbox.hold();
-    for (const { packet, place } of kept) {
-      session.outbox.put(packet.text.length, () => this.#host.send(socket, packet, place));
+    for (const packets of portionsOf(kept)) {
+      const bytes = packets.reduce((sum, { packet }) => sum + packet.text.length, 0);
+      session.outbox.put(bytes, () => this.#host.sendAll(socket, packets), packets.length);
     }
     this.#join(session, this.#host.roomsOf(socket.id));
     this.#watch(session, socket);
