@@ -1,5 +1,6 @@
 import type { Broker } from "@holdfast/broker";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
+import { keeper } from "../../broker/test/keeper.ts";
 import { Followed, numbers, publishSurely } from "../test/followed.ts";
 import { RedisCluster } from "../test/redis-cluster.ts";
 import { slotOf } from "./hash-slot.ts";
@@ -10,21 +11,20 @@ const QUICK = { minBackOffMs: 10, maxBackOffMs: 200, heartbeatMs: 100, deadAfter
 const WAIT = { timeout: 20_000, interval: 20 };
 const CHANNELS = Array.from({ length: 12 }, (_, n) => `room-${n}`);
 
-const brokers: Broker[] = [];
-let cluster: RedisCluster | undefined;
-afterEach(async () => {
-  await Promise.all(brokers.splice(0).map((broker) => broker.close()));
-  await cluster?.[Symbol.asyncDispose]();
-});
+const keep = keeper();
 
 function connect(url: string): Broker {
   const broker = connectRedisBroker(url, QUICK);
-  brokers.push(broker);
-  return broker;
+  return keep(broker, () => broker.close());
+}
+
+async function start(replicas: 0 | 1 = 0): Promise<RedisCluster> {
+  const cluster = await RedisCluster.start(replicas);
+  return keep(cluster, () => cluster[Symbol.asyncDispose]());
 }
 
 test("a slot that moves to another server takes its channel's subscribers along, and nothing is missing", async () => {
-  cluster = await RedisCluster.start();
+  const cluster = await start();
   const [a, b] = [connect(cluster.url), connect(cluster.url)];
   const seen = await Promise.all(CHANNELS.map((channel) => Followed.on(b, channel)));
   const publish = async (content: string) => {
@@ -44,7 +44,7 @@ test("a slot that moves to another server takes its channel's subscribers along,
 }, 60_000);
 
 test("a key whose record has moved ahead of its channel is not taken for a new one", async () => {
-  cluster = await RedisCluster.start();
+  const cluster = await start();
   const broker = connect(cluster.url);
   const data = new TextEncoder().encode("once");
   const [channel = ""] = CHANNELS;
@@ -64,7 +64,7 @@ test("a key whose record has moved ahead of its channel is not taken for a new o
 }, 60_000);
 
 test("a lease is nobody else's while its records are in two places", async () => {
-  cluster = await RedisCluster.start();
+  const cluster = await start();
   const [a, b] = [connect(cluster.url), connect(cluster.url)];
   const lease = { group: "group", key: "key", value: new Uint8Array(), ttlMs: 60_000, lingerMs: 0 };
   const absent = { type: "expect", version: 0 } as const;
@@ -80,7 +80,7 @@ test("a lease is nobody else's while its records are in two places", async () =>
 }, 60_000);
 
 test("a server that is killed is followed by its replica, and no accepted entry is lost in silence", async () => {
-  cluster = await RedisCluster.start(1);
+  const cluster = await start(1);
   const [a, b] = [connect(cluster.url), connect(cluster.url)];
   const seen = await Promise.all(CHANNELS.map((channel) => Followed.on(b, channel)));
   const publish = async (content: string) => {

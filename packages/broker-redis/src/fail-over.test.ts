@@ -1,5 +1,6 @@
 import type { Broker } from "@holdfast/broker";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
+import { keeper } from "../../broker/test/keeper.ts";
 import { Followed, publishSurely } from "../test/followed.ts";
 import { SentinelSystem } from "../test/redis-sentinel.ts";
 import { connectRedisBroker } from "./mod.ts";
@@ -7,22 +8,16 @@ import { connectRedisBroker } from "./mod.ts";
 const QUICK = { minBackOffMs: 10, maxBackOffMs: 200, heartbeatMs: 100, deadAfterMs: 600, requestMs: 10_000 };
 const WAIT = { timeout: 20_000, interval: 20 };
 
-const brokers: Broker[] = [];
-let system: SentinelSystem | undefined;
-afterEach(async () => {
-  await Promise.all(brokers.splice(0).map((broker) => broker.close()));
-  await system?.[Symbol.asyncDispose]();
-});
+const keep = keeper();
 
 function connect(url: string): Broker {
   const broker = connectRedisBroker(url, QUICK);
-  brokers.push(broker);
-  return broker;
+  return keep(broker, () => broker.close());
 }
 
 test("a primary that is killed, and one that only hangs, are followed by another; no accepted entry is lost in silence", async () => {
   const made = await SentinelSystem.start();
-  system = made;
+  keep(made, () => made[Symbol.asyncDispose]());
   const [a, b] = [connect(made.url), connect(made.url)];
   const seen = [await Followed.on(a, "room"), await Followed.on(b, "room")];
   const accepted: string[] = [];

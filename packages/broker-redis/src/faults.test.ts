@@ -1,7 +1,8 @@
 import { type AddressInfo, createServer } from "node:net";
 import type { Broker } from "@holdfast/broker";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { FaultProxy } from "../../broker/test/fault-proxy.ts";
+import { keeper } from "../../broker/test/keeper.ts";
 import { Followed, numbers, publishSurely } from "../test/followed.ts";
 import { RedisServer } from "../test/redis-server.ts";
 import { connectRedisBroker, type RedisBrokerEvent, type RedisBrokerOptions } from "./mod.ts";
@@ -10,15 +11,7 @@ const QUICK = { minBackOffMs: 5, maxBackOffMs: 50, heartbeatMs: 50, deadAfterMs:
 const WAIT = { timeout: 15_000, interval: 10 };
 const CHANNEL = "room";
 
-const open: { [Symbol.asyncDispose](): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const one of open.splice(0).reverse()) await one[Symbol.asyncDispose]();
-});
-
-function keep<T>(thing: T, end: () => Promise<unknown>): T {
-  open.push({ [Symbol.asyncDispose]: async () => void (await end()) });
-  return thing;
-}
+const keep = keeper();
 
 async function start(...options: string[]): Promise<RedisServer> {
   const server = await RedisServer.start(...options);
@@ -115,7 +108,7 @@ describe("a connection", () => {
       socket.on("error", () => undefined).end("HTTP/1.1 400 Bad Request\r\n\r\n"),
     );
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
-    keep(other, async () => other.close());
+    keep(other, () => other.close());
     proxy.target((other.address() as AddressInfo).port);
     const broker = connect(proxy.port, { requestMs: 300 });
     const refused = { code: "BROKER_UNAVAILABLE", retryable: true };

@@ -1,5 +1,6 @@
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { FaultProxy } from "../../broker/test/fault-proxy.ts";
+import { keeper } from "../../broker/test/keeper.ts";
 import { RedisServer } from "../test/redis-server.ts";
 import { connectRedisBroker } from "./mod.ts";
 
@@ -7,15 +8,7 @@ import { connectRedisBroker } from "./mod.ts";
 const QUICK = { minBackOffMs: 5, maxBackOffMs: 50, heartbeatMs: 60_000, deadAfterMs: 500, requestMs: 20_000 };
 const WAIT = { timeout: 15_000, interval: 10 };
 
-const ends: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
-
-function keep<T>(thing: T, end: () => Promise<unknown>): T {
-  ends.push(end);
-  return thing;
-}
+const keep = keeper();
 
 async function start(): Promise<RedisServer> {
   const server = await RedisServer.start();

@@ -31,9 +31,10 @@ import {
 } from "@holdfast/broker/engine";
 import { readAnnouncements, readEntry, volatileMessage } from "./announcement.ts";
 import { repeatable } from "./command-link.ts";
-import type { Argument, Reply } from "./connection.ts";
+import type { Reply } from "./connection.ts";
 import { FollowedChannel } from "./followed-channel.ts";
-import { EPOCH_CHARACTERS, HEADS, PAGE } from "./log-scripts.ts";
+import { Heads } from "./heads.ts";
+import { EPOCH_CHARACTERS, PAGE } from "./log-scripts.ts";
 import type { RedisSettings } from "./options.ts";
 import { Partitions } from "./partitions.ts";
 import { Publisher } from "./publisher.ts";
@@ -45,8 +46,6 @@ import { Witness } from "./witness.ts";
 
 /** Channels that read what they missed at one time. */
 const CATCHING_UP = 32;
-/** Channels in one look at their heads. */
-const HEADS_PER_CALL = 500;
 /** Channels whose last accepted publish is remembered, to notice when a server lost it. */
 const WITNESSED = 10_000;
 
@@ -65,8 +64,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
   readonly #reads = new Turns(CATCHING_UP);
   readonly #seqs = new Seqs();
   readonly #witness = new Witness(WITNESSED);
-  /** Channels whose heads are looked at in the next turn of the event loop. */
-  readonly #toCheck = new Set<FollowedChannel>();
+  readonly #heads: Heads;
   readonly #timer: NodeJS.Timeout;
   #closed = false;
 
@@ -79,6 +77,8 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     this.#status = new Status({ type: "unavailable", error: waiting }, settings.onListenerError);
     this.#router = route(this);
     this.#partitions = new Partitions(settings.prefix, this.#router.partitions);
+    const isFollowed = (one: FollowedChannel) => this.#channels.get(one.name) === one;
+    this.#heads = new Heads(settings, this.#router, this.#partitions, this.#seqs, isFollowed);
     this.#publishers = this.#partitions.keys.map(
       (_, partition) => new Publisher(partition, this.#partitions, this.#router, settings, this.#seqs),
     );
@@ -223,7 +223,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     const followed = this.#channels.get(channel);
     if (!followed) return;
     const [partition, name] = this.#placeOf(channel);
-    if (this.#router.isFollowing(name)) this.#check(followed);
+    if (this.#router.isFollowing(name)) this.#heads.check(followed);
     else this.#router.follow(partition, name);
   }
 
@@ -231,7 +231,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     const followed = this.#channels.get(channel);
     if (!followed) return;
     this.#channels.delete(channel);
-    this.#toCheck.delete(followed);
+    this.#heads.forget(followed);
     this.#router.unfollow(...this.#placeOf(channel));
   }
 
@@ -252,9 +252,8 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
   }
 
   moved(partitions: readonly number[]): void {
-    // Where it fails, those who publish say it too.
-    for (const partition of partitions) this.#heads(partition, []).catch(() => undefined);
-    void this.#testify();
+    this.#heads.tellSeqs(partitions);
+    void this.#heads.testify(this.#witness);
     this.#checkAll();
   }
 
@@ -263,7 +262,7 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
       const group = this.leases.groupOf(name);
       const followed = this.#channels.get(this.#partitions.channelOf(name) ?? "");
       if (group !== undefined) this.leases.following(group);
-      else if (followed) this.#check(followed);
+      else if (followed) this.#heads.check(followed);
     }
   }
 
@@ -287,81 +286,13 @@ export class RedisBroker implements Broker, ChannelHost, RouterHost {
     for (const announcement of readAnnouncements(message)) {
       if (announcement.type === "entry")
         this.#seqs.saw(this.#partitions.of(followed.name), announcement.entry.seq);
-      if (followed.take(announcement) === "check") this.#check(followed);
+      if (followed.take(announcement) === "check") this.#heads.check(followed);
     }
-  }
-
-  /** Heads are looked at together with those of other channels that ask for it in this turn of the event loop. */
-  #check(followed: FollowedChannel): void {
-    if (this.#toCheck.size === 0) process.nextTick(() => this.#checkHeads());
-    this.#toCheck.add(followed);
   }
 
   #checkAll(): void {
     for (const followed of this.#channels.values())
-      if (this.#router.isFollowing(this.#placeOf(followed.name)[1])) this.#check(followed);
-  }
-
-  #checkHeads(): void {
-    const parts = Map.groupBy(this.#toCheck, ({ name }) => this.#partitions.of(name));
-    this.#toCheck.clear();
-    for (const [partition, all] of parts)
-      for (let from = 0; from < all.length; from += HEADS_PER_CALL)
-        void this.#checkPart(partition, all.slice(from, from + HEADS_PER_CALL));
-  }
-
-  async #checkPart(partition: number, part: readonly FollowedChannel[]): Promise<void> {
-    const rounds = part.map((followed) => followed.begin());
-    try {
-      const heads = await this.#heads(
-        partition,
-        part.map(({ name, position }) => [name, position]),
-      );
-      for (const [n, followed] of part.entries())
-        if (followed.told(heads[n] as Position, rounds[n] as number) === "check") this.#check(followed);
-    } catch (error) {
-      for (const [n, followed] of part.entries())
-        if (this.#channels.get(followed.name) === followed)
-          followed.failed(brokerError(error), rounds[n] as number);
-    }
-  }
-
-  async #heads(
-    partition: number,
-    channels: readonly (readonly [name: string, seen: Position | undefined])[],
-  ): Promise<readonly Position[]> {
-    const { maxAgeMs, forgetChannelAfterMs, requestMs } = this.#settings;
-    const args: Argument[] = [];
-    for (const [name, seen] of channels)
-      args.push(name, seen?.epoch ?? "", seen?.offset ?? 0, seen?.tag ?? "");
-    const deadline = performance.now() + requestMs;
-    const names = channels.map(([name]) => name);
-    const keys = this.#partitions.keysOf(partition, names);
-    const attempt = () => {
-      const head = [
-        this.#router.sharded ? 1 : 0,
-        randomText(EPOCH_CHARACTERS),
-        maxAgeMs,
-        forgetChannelAfterMs,
-      ];
-      return HEADS.call(keys, [...head, this.#seqs.of(partition), ...args]);
-    };
-    return readHeads(await this.#router.run(partition, repeatable(attempt, deadline)));
-  }
-
-  /** Another server answers now: if it does not have what was accepted here, all have to know. */
-  async #testify(): Promise<void> {
-    const parts = Map.groupBy(this.#witness.doubt(), ([name]) => this.#partitions.of(name));
-    for (const [partition, all] of parts)
-      for (let from = 0; from < all.length; from += HEADS_PER_CALL)
-        try {
-          const part = all.slice(from, from + HEADS_PER_CALL);
-          await this.#heads(partition, part);
-          this.#witness.compared(part);
-        } catch {
-          // The server is away again; the next one is asked.
-          return;
-        }
+      if (this.#router.isFollowing(this.#placeOf(followed.name)[1])) this.#heads.check(followed);
   }
 
   #placeOf(channel: string): [partition: number, name: string] {
@@ -408,13 +339,4 @@ function readPage(reply: Reply): History {
     entries.push(readEntry(String(id), String(field), data as Buffer));
   }
   return { type: "page", entries, head, seq };
-}
-
-function readHeads(reply: Reply): Position[] {
-  const values = Array.isArray(reply) ? (reply as readonly Reply[]) : [];
-  return Array.from({ length: values.length / 3 }, (_, n) => ({
-    epoch: String(values[n * 3]),
-    offset: Number(values[n * 3 + 1]),
-    tag: String(values[n * 3 + 2]),
-  }));
 }

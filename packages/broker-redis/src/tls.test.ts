@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer } from "node:tls";
 import { generate } from "selfsigned";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { keeper } from "../../broker/test/keeper.ts";
 import { Followed, publishSurely } from "../test/followed.ts";
 import { RedisServer } from "../test/redis-server.ts";
 import { connectRedisBroker } from "./mod.ts";
@@ -28,15 +29,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const open: { close(): Promise<unknown> | unknown }[] = [];
-afterEach(async () => {
-  for (const one of open.splice(0)) await one.close();
-});
+const keep = keeper();
 
 function connect(url: string, ca?: string) {
   const broker = connectRedisBroker(url, { ...QUICK, ...(ca && { ca }) });
-  open.push(broker);
-  return broker;
+  return keep(broker, () => broker.close());
 }
 
 /** Signed by itself, for this name or address. */
@@ -72,7 +69,7 @@ test("a known authority's certificate for another name is refused, and a name is
     socket.pipe(behind).pipe(socket);
   });
   await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", resolve));
-  open.push({ close: () => front.close() });
+  keep(front, () => front.close());
   const { port } = front.address() as { port: number };
   const broker = connect(`rediss://:secret@localhost:${port}`, `${right.cert}\n${wrong.cert}`);
   const refused = { message: expect.stringMatching(/certificate is refused: .*altnames/) };

@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { FaultProxy } from "../test/fault-proxy.ts";
 import { available, bytes, logOf, record, textOf, WAIT } from "../test/feed.ts";
+import { keeper } from "../test/keeper.ts";
 import { type ConnectBrokerOptions, connectBroker } from "./connect.ts";
 import { openEmbeddedBroker } from "./embedded.ts";
 import { LeaseOwner } from "./lease-owner.ts";
@@ -15,17 +16,11 @@ import { seededRandom, testSeed } from "./testing.ts";
 const TOKEN = "a-token-for-these-tests";
 const QUICK = { minBackOffMs: 1, maxBackOffMs: 20, requestMs: 15_000 };
 
-let cleanups: (() => Promise<unknown>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.reverse()) await cleanup();
-  cleanups = [];
-});
+const keep = keeper();
 
 function connectTo(url: string, options: ConnectBrokerOptions = {}): Broker {
   const broker = connectBroker(url, { ...QUICK, ...options });
-  cleanups.push(() => broker.close());
-  return broker;
+  return keep(broker, () => broker.close());
 }
 
 /** A served broker that can be restarted behind an address that stays. */
@@ -54,11 +49,8 @@ class Host {
     const broker = openEmbeddedBroker(path === undefined ? {} : { path });
     const served = await serveBroker(broker, { token: TOKEN, ...options });
     const host = new Host(await FaultProxy.open(served.port), path, options, broker, served);
-    cleanups.push(
-      () => host.stop(),
-      () => host.proxy.close(),
-    );
-    return host;
+    keep(host.proxy, () => host.proxy.close());
+    return keep(host, () => host.stop());
   }
 
   get url(): string {
@@ -121,7 +113,7 @@ describe("a server that is restarted", () => {
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "holdfast-served-"));
-    cleanups.push(() => rm(folder, { recursive: true }));
+    keep(folder, () => rm(folder, { recursive: true }));
   });
 
   test("loses and repeats nothing when it has its file", { timeout: 60_000 }, async () => {

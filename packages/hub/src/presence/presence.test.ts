@@ -5,38 +5,34 @@ import {
   type ServedBroker,
   serveBroker,
 } from "@holdfast/broker";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { beforeEach, expect, it } from "vitest";
 import { FaultProxy } from "../../../broker/test/fault-proxy.ts";
+import { keeper } from "../../../broker/test/keeper.ts";
 import { Presence } from "./presence.ts";
 import type { PresenceEvent } from "./presence-events.ts";
 
 let broker: Broker;
 let served: ServedBroker;
-let closers: (() => unknown)[];
+const keep = keeper();
 
 beforeEach(async () => {
   broker = openEmbeddedBroker();
+  keep(broker, () => broker.close());
   served = await serveBroker(broker);
-  closers = [() => broker.close(), () => served.close()];
-});
-afterEach(async () => {
-  for (const closer of closers.reverse()) await closer();
+  keep(served, () => served.close());
 });
 
 function node(name: string, options: { ttlMs?: number; graceMs?: number } = {}, url = served.url) {
   const link = connectBroker(url, { requestMs: 1_000 });
   const presence = new Presence(link, { node: name, ttlMs: 600, graceMs: 100, ...options });
-  closers.push(
-    () => link.close(),
-    () => presence.close(),
-  );
+  keep(link, () => link.close());
+  keep(presence, () => presence.close());
   return presence;
 }
 
 async function throughProxy(): Promise<FaultProxy> {
   const proxy = await FaultProxy.open(Number(new URL(served.url).port));
-  closers.push(() => proxy.close());
-  return proxy;
+  return keep(proxy, () => proxy.close());
 }
 
 async function follow(presence: Presence, channel = "room") {
@@ -142,10 +138,8 @@ it("writes a record as soon as the broker can be reached, although the call for 
   const proxy = await throughProxy();
   const link = connectBroker(proxy.urlOf(served.url), { requestMs: 200 });
   const presence = new Presence(link, { node: "a", ttlMs: 600 });
-  closers.push(
-    () => link.close(),
-    () => presence.close(),
-  );
+  keep(link, () => link.close());
+  keep(presence, () => presence.close());
   await presence.enter("room", member("c0"));
   proxy.refuse();
   await expect(presence.enter("room", member("c1"))).rejects.toMatchObject({ code: "BROKER_UNAVAILABLE" });

@@ -6,28 +6,27 @@ import {
   serveBroker,
 } from "@holdfast/broker";
 import { seededRandom, testSeed } from "@holdfast/broker/testing";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { beforeEach, expect, it } from "vitest";
 import { FaultProxy } from "../../../broker/test/fault-proxy.ts";
+import { keeper } from "../../../broker/test/keeper.ts";
 import { KeyedState, type KeyedStateOptions } from "./keyed-state.ts";
 import type { StateEvent } from "./state-events.ts";
 
 let broker: Broker;
 let served: ServedBroker;
-let closers: (() => unknown)[];
+const keep = keeper();
 
 beforeEach(async () => {
   broker = openEmbeddedBroker();
+  keep(broker, () => broker.close());
   served = await serveBroker(broker, { token: "one-token-for-both" });
-  closers = [() => broker.close(), () => served.close()];
-});
-afterEach(async () => {
-  for (const closer of closers.reverse()) await closer();
+  keep(served, () => served.close());
 });
 
 async function open(options: KeyedStateOptions = {}, at: Broker = broker) {
   const events: StateEvent[] = [];
   const state = await KeyedState.open(at, "room", { ...options, onEvent: (event) => events.push(event) });
-  closers.push(() => state.close());
+  keep(state, () => state.close());
   return { state, events, pairs: () => Object.fromEntries(state.pairs) };
 }
 
@@ -98,18 +97,14 @@ it("says when the log no longer has all of it, also to those who come after a sn
 it("begins anew, and says so, when the broker lost the log", async () => {
   const proxy = await FaultProxy.open(Number(new URL(served.url).port));
   const link = connectBroker(proxy.urlOf(served.url));
-  closers.push(
-    () => proxy.close(),
-    () => link.close(),
-  );
+  keep(proxy, () => proxy.close());
+  keep(link, () => link.close());
   const { state, events, pairs } = await open({}, link);
   await state.set("a", 1);
   const other = openEmbeddedBroker();
   const otherServed = await serveBroker(other, { token: "one-token-for-both" });
-  closers.push(
-    () => otherServed.close(),
-    () => other.close(),
-  );
+  keep(otherServed, () => otherServed.close());
+  keep(other, () => other.close());
   const elsewhere = await KeyedState.open(other, "room");
   await elsewhere.set("b", 2);
   await elsewhere.close();
@@ -164,7 +159,7 @@ it(`shows the same to whoever opens it whenever, while many nodes write and conn
   const port = Number(new URL(served.url).port);
   const proxies = await Promise.all([FaultProxy.open(port), FaultProxy.open(port)]);
   const links = proxies.map((proxy) => connectBroker(proxy.urlOf(served.url), { minBackOffMs: 5 }));
-  closers.push(...proxies.map((proxy) => () => proxy.close()), ...links.map((link) => () => link.close()));
+  for (const one of [...proxies, ...links]) keep(one, () => one.close());
   const opened = await Promise.all(links.map((link) => open({ snapshotEvery: 8 }, link)));
   for (let step = 0; step < 300; step++) {
     const { state } = pick(opened);
