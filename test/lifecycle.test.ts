@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { expect, test } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
 import { LabProcess } from "../faults/lab-process.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -18,14 +18,15 @@ function alive(pid: number): boolean {
   }
 }
 
-function leftovers(): string[] {
-  return readdirSync(tmpdir()).filter(
-    (name) => /holdfast/i.test(name) && !/^holdfast-(test|posts)-/.test(name),
-  );
-}
+/** For temporary files of these labs alone: others on this machine come and go meanwhile. */
+const temporary = mkdtempSync(join(tmpdir(), "holdfast-lifecycle-"));
+vi.stubEnv("TMPDIR", temporary);
+afterAll(() => {
+  vi.unstubAllEnvs();
+  rmSync(temporary, { recursive: true, force: true });
+});
 
 test("Ctrl-C ends everything within 3 s and leaves nothing behind", async () => {
-  const before = leftovers();
   const lab = await LabProcess.start(["examples/chat"]);
   const pids = lab.pods().map((pod) => pod.pid);
   expect(pids.length).toBe(3);
@@ -34,16 +35,15 @@ test("Ctrl-C ends everything within 3 s and leaves nothing behind", async () => 
   expect(performance.now() - started).toBeLessThan(3000);
   expect(code).toBe(0);
   expect(pids.filter(alive)).toEqual([]);
-  expect(leftovers()).toEqual(before);
+  expect(readdirSync(temporary)).toEqual([]);
 });
 
 test("a lab killed with SIGKILL takes its pods with it and leaves nothing behind", async () => {
-  const before = leftovers();
   const lab = await LabProcess.start(["examples/chat"]);
   const pids = lab.pods().map((pod) => pod.pid);
   lab.child.kill("SIGKILL");
   await expect.poll(() => pids.filter(alive), { timeout: 3000 }).toEqual([]);
-  expect(leftovers()).toEqual(before);
+  expect(readdirSync(temporary)).toEqual([]);
 });
 
 test("npm start ends in a line with the address to open", async () => {
