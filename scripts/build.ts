@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -23,31 +24,36 @@ function toBuilt(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, toBuilt(inner)]));
 }
 
+// All packages are one program, so that what they have in common is read and checked once.
+const dist = join(root, "dist");
+const compiled = join(dist, ".compiled");
+const config = join(packages, "tsconfig.build.json");
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist);
+writeFileSync(
+  config,
+  JSON.stringify({
+    extends: "../tsconfig.json",
+    compilerOptions: {
+      noEmit: false,
+      rootDir: ".",
+      outDir: compiled,
+      declaration: true,
+      allowImportingTsExtensions: true,
+      rewriteRelativeImportExtensions: true,
+    },
+    include: ["*/src"],
+    exclude: ["*/src/**/*.test.ts"],
+  }),
+);
+const built = spawnSync(join(root, "node_modules/.bin/tsc"), ["-p", config], { stdio: "inherit" });
+rmSync(config);
+if (built.status !== 0) process.exit(1);
+
 for (const folder of readdirSync(packages)) {
   const source = join(packages, folder);
-  const target = join(root, "dist", folder);
-  rmSync(target, { recursive: true, force: true });
-  mkdirSync(target, { recursive: true });
-  const config = join(source, "tsconfig.build.json");
-  writeFileSync(
-    config,
-    JSON.stringify({
-      extends: "../../tsconfig.json",
-      compilerOptions: {
-        noEmit: false,
-        rootDir: "src",
-        outDir: target,
-        declaration: true,
-        allowImportingTsExtensions: true,
-        rewriteRelativeImportExtensions: true,
-      },
-      include: ["src"],
-      exclude: ["src/**/*.test.ts"],
-    }),
-  );
-  const built = spawnSync(join(root, "node_modules/.bin/tsc"), ["-p", config], { stdio: "inherit" });
-  rmSync(config);
-  if (built.status !== 0) process.exit(1);
+  const target = join(dist, folder);
+  renameSync(join(compiled, folder, "src"), target);
   for (const file of readdirSync(join(source, "src"), { recursive: true, encoding: "utf8" })) {
     if (/\.[cm]?js$/.test(file)) copyFileSync(join(source, "src", file), join(target, file));
   }
@@ -62,3 +68,4 @@ for (const folder of readdirSync(packages)) {
   );
   copyFileSync(join(root, "LICENSE"), join(target, "LICENSE"));
 }
+rmSync(compiled, { recursive: true });

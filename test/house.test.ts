@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 
 const root = join(import.meta.dirname, "..");
@@ -51,6 +51,19 @@ test.each(packages)("packages/%s imports only what the house allows", (folder) =
   const ours = [...importsOf(folder)].filter((name) => /^(@holdfast\/|holdfast$)/.test(name));
   const names = ours.map((name) => (name.startsWith("@") ? name.split("/").slice(0, 2).join("/") : name));
   expect(names.filter((name) => !allowed.has(name))).toEqual([]);
+});
+
+test.each(packages)("packages/%s imports no file of another package", (folder) => {
+  const outside = sourcesOf(folder).flatMap((file) =>
+    [
+      ...read(`packages/${folder}/src/${file}`).matchAll(
+        /(?:\bfrom|\bimport|\bnew URL\()\s*\(?"(\.\.[^"]*)"/g,
+      ),
+    ]
+      .map(([, path = ""]) => join(dirname(file), path))
+      .filter((path) => path.startsWith("..")),
+  );
+  expect(outside).toEqual([]);
 });
 
 test.each(packages)("packages/%s declares every package that it imports, and no other", (folder) => {
