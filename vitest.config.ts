@@ -5,8 +5,8 @@ import { defineConfig } from "vitest/config";
 // what a short process does. Node's own, told apart by content and version.
 const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/compiled") };
 
-// Two projects: "unit" lives beside the code, and since its files wait more than they compute, two run at a time
-// on however few cores; "system" starts real processes, so its files run one after another and never share the two
+// Two projects: "unit" lives beside the code, and since its files wait more than they compute (about a third of
+// two cores is used by two of them), three run at a time on however few cores; "system" starts real processes, so its files run one after another and never share the two
 // cores with another file's processes.
 export default defineConfig({
   test: {
@@ -18,7 +18,7 @@ export default defineConfig({
           include: ["packages/*/src/**/*.test.ts", "packages/*/test/**/*.test.ts", "bench/**/*.test.ts"],
           testTimeout: 20_000,
           hookTimeout: 60_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
         },
       },
       {

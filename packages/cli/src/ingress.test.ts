@@ -177,6 +177,7 @@ describe("its end", () => {
     await ingress.metric(/^holdfast_ingress_endpoint_open\{.*\} 1$/m);
     ingress.command.child.kill("SIGTERM");
     await vi.waitFor(() => expect(ingress.told("closing")).toHaveLength(1), wait);
+    // A second signal right after the first is taken for the same one, which terminals and npm both pass on.
     await new Promise((resolve) => setTimeout(resolve, 350));
     ingress.command.child.kill("SIGTERM");
     expect(await ingress.command.exit()).toBe(130);

@@ -106,10 +106,11 @@ test("WebSockets and large bodies go through TLS", async () => {
 });
 
 test("an answer that a pod breaks off is a reset through TLS where the connection's end would make it whole", async () => {
+  let breakOff = () => {};
   const pod = await startPod("web", {
     handle: ({ socket }, response) => {
       response.write("begun");
-      setTimeout(() => socket.resetAndDestroy(), 20);
+      breakOff = () => socket.resetAndDestroy();
     },
   });
   const { tls } = await serveTls([pod]);
@@ -123,6 +124,8 @@ test("an answer that a pod breaks off is a reset through TLS where the connectio
     received += chunk;
   });
   client.write("GET / HTTP/1.0\r\nHost: x\r\n\r\n");
+  await vi.waitFor(() => expect(received).toMatch(/begun/));
+  breakOff();
   expect(await end).toBe("ECONNRESET");
   expect(received).toMatch(/\r\n\r\nbegun$/);
 });
@@ -312,6 +315,7 @@ describe("behind a proxy that speaks the PROXY protocol", () => {
     const served = await serveTls([await startPod("web")], { proxyProtocol: true });
     const client = await RawClient.open(served, "PROXY TCP4 192.0.2.1 198.51.10");
     client.socket.setNoDelay(true);
+    // So the pieces are read one by one; nothing is to be seen of the first two before the third.
     await new Promise((resolve) => setTimeout(resolve, 20));
     client.socket.write("0.1 1234 80\r\nGET / HTT");
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -43,6 +43,7 @@ test("gives what follows the header to whoever reads next, however it was cut", 
   for (const cut of [bytes.length, 1, 12, 16, 27, 28, 30]) {
     const { client, notes, rest } = await open();
     client.write(bytes.subarray(0, cut));
+    // So it is read alone; nothing is to be seen of a part.
     if (cut < 28) await new Promise((resolve) => setTimeout(resolve, 5));
     client.write(bytes.subarray(cut));
     client.write(" and more");

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { RawClient, send } from "../../test/clients.ts";
 import { startPod } from "../../test/pods.ts";
@@ -126,12 +127,14 @@ describe("a pod whose answer is", () => {
     ["too short for its length", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc|", 200],
     ["without its last chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n|", 200],
   ])("%s is broken off at the client, and never ends as if it were whole", async (_what, answer, status) => {
-    const pod = await startRawPod(({ socket }) => {
-      const [first = "", second] = answer.split("|");
-      socket.write(first, () => second !== undefined && setTimeout(() => socket.end(second), 50));
-    });
+    const [first = "", second] = answer.split("|");
+    const pod = await startRawPod(({ socket }) => socket.write(first));
     const served = await serve([pod]);
     const client = await RawClient.open(served, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    if (second !== undefined) {
+      await vi.waitFor(() => expect(client.received).toMatch(/abc/));
+      pod.connections[0]?.socket.end(second);
+    }
     await vi.waitFor(() => expect(client.ended || client.closed).toBe(true));
     expect(client.received).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
     if (status === 200) expect(client.received).toMatch(/abc(?:\r\n)?$/);
@@ -139,10 +142,12 @@ describe("a pod whose answer is", () => {
   });
 
   test("ended by a reset, where only the end says that it is whole, is reset at the client", async () => {
-    const pod = await startRawPod(({ socket }) => {
-      socket.write("HTTP/1.1 200 OK\r\n\r\nabc", () => setTimeout(() => socket.resetAndDestroy(), 50));
-    });
+    const pod = await startRawPod(({ socket }) => socket.write("HTTP/1.1 200 OK\r\n\r\nabc"));
     const served = await serve([pod]);
-    await expect(send(served)).rejects.toMatchObject({ code: "ECONNRESET" });
+    const client = await RawClient.open(served, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    const error = once(client.socket, "error");
+    await vi.waitFor(() => expect(client.received).toMatch(/abc/));
+    pod.connections[0]?.socket.resetAndDestroy();
+    await expect(error).resolves.toMatchObject([{ code: "ECONNRESET" }]);
   });
 });

@@ -69,6 +69,7 @@ describe("a client that sends", () => {
     const client = await RawClient.open(served, post("Content-Length: 12"));
     for (let sent = 0; sent < 12; sent++) {
       client.socket.write("x");
+      // Less than the timeout each, more than it together.
       await new Promise((resolve) => setTimeout(resolve, 60));
     }
     await vi.waitFor(() => expect(client.received).toMatch(/(?:1\r\nx\r\n){12}0\r\n\r\n$/));

@@ -64,6 +64,7 @@ describe("an upgraded connection", () => {
     const client = await RawClient.open(served, upgradeHead());
     for (let round = 0; round < 8; round++) {
       client.socket.write(".");
+      // Less than the timeout each, more than it together.
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
     expect(client.received).toMatch(/web:\.{7,}$/);

@@ -91,6 +91,7 @@ describe.each(OPENERS)("a peer %s", (_what, openAs) => {
     const peer = openAs(near, told);
     peer.pause();
     far.write("held");
+    // That nothing comes is all there is to see.
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(told.text).toBe("");
     peer.resume();
@@ -196,7 +197,8 @@ test.each([
     size += chunk.length;
   }
   source.end();
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  // What is not taken has to wait, and then to be read from where it waits.
+  await vi.waitFor(() => expect(to.peer?.queued).toBeGreaterThan(0));
   sink.on("data", (bytes: Buffer) => heard.update(bytes));
   await whole;
   expect(heard.digest("hex")).toBe(sent.digest("hex"));

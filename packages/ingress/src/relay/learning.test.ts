@@ -33,6 +33,7 @@ test.each([
     const pieces = answer.split("|");
     const pod = await startRawPod(({ socket, received }) => {
       if (!received.endsWith("\r\n\r\n")) return;
+      // Apart, so that they are read one by one; nothing is to be seen of one before it is learnt from all.
       for (const [index, piece] of pieces.entries()) {
         setTimeout(() => (piece === "" ? socket.end() : socket.write(piece)), index * 30);
       }
