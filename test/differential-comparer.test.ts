@@ -54,13 +54,14 @@ describe("of what three clients have seen", () => {
   const room = (name: string, id: string): Step => {
     const rooms = name.split("+").map((one) => `room ${one}`);
     const target = { namespace: "/", rooms, except: [], local: false };
-    return { type: "emit", node: 0, target, volatile: false, id, payload: [] };
+    return { type: "emit", node: 0, target, volatile: false, compress: true, id, payload: [] };
   };
   // Each from a lane of its own, so that only rooms have an order.
   const steps = ["1", "2", "3", "1+2"].map((rooms) => room(rooms, `to ${rooms}`));
   const program: Program = {
     seed: 1,
     recovery: false,
+    deflate: false,
     nodes: 1,
     clients: names.map((name) => ({ name, namespace: "/", transports: ["websocket"], greeted: [] })),
     phases: [{ lanes: steps.map((step) => [step]) }, { lanes: [[room("1", "to 1 again")]] }],

@@ -31,7 +31,8 @@ export interface DifferentialReport {
 export async function differential(options: DifferentialOptions): Promise<DifferentialReport> {
   const { seed, start, recovery, patienceMs } = options;
   const program = makeProgram(seed, recovery);
-  const fleetOptions = { nodes: program.nodes, recovery: program.recovery };
+  const { nodes, deflate } = program;
+  const fleetOptions = { nodes, deflate, recovery: program.recovery };
   const expected = await using(await startStock(fleetOptions), (fleet) => runProgram(program, fleet));
   const { order, ...actual } = await using(await start(fleetOptions), async (fleet) => ({
     order: fleet.order,

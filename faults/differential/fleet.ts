@@ -24,15 +24,21 @@ export interface Fleet {
 export interface FleetOptions {
   readonly nodes: number;
   readonly recovery: boolean;
+  readonly deflate: boolean;
 }
 
 /** One Socket.IO server on a port of its own. */
 export async function startServer(
-  { recovery }: FleetOptions,
+  { recovery, deflate }: FleetOptions,
   options: Partial<ServerOptions> = {},
 ): Promise<{ readonly io: Server; readonly url: string }> {
   const http = createServer();
-  const io = new Server(http, { ...(recovery ? { connectionStateRecovery: {} } : {}), ...options });
+  const io = new Server(http, {
+    ...(recovery && { connectionStateRecovery: {} }),
+    // Also what is small, so that it makes a difference whether it is to be compressed.
+    ...(deflate && { perMessageDeflate: { threshold: 0 } }),
+    ...options,
+  });
   http.listen(0, "127.0.0.1");
   await once(http, "listening");
   return { io, url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` };

@@ -1,10 +1,17 @@
 import { type Random, seededRandom } from "@holdfast/broker/testing";
-import { makePayload } from "./payloads.ts";
-import type { ClientPlan, Lane, Phase, Program, Step, StepOf, Target } from "./program.ts";
+import { makeData, makePayload } from "./payloads.ts";
+import {
+  type ClientPlan,
+  type Lane,
+  type Phase,
+  type Program,
+  parentOf,
+  type Step,
+  type StepOf,
+  type Target,
+} from "./program.ts";
 
-/** It is there once a client or the server names it. */
-const DYNAMIC = "/dynamic-1";
-const NAMESPACES = ["/", "/", "/", "/chat", DYNAMIC];
+const NAMESPACES = ["/", "/", "/", "/chat", "/pattern-1", "/pattern-2", "/made-1"];
 const ROOMS = [
   "lobby",
   "room:1",
@@ -21,6 +28,7 @@ const TRANSPORTS = [
   ["polling"],
   ["polling", "websocket"],
 ] as const;
+const RELIABLE = { volatile: false, compress: true } as const;
 const PLENTY_MS = 5000;
 /** A client that doesn't answer costs the run this long. All others have it to answer in. */
 const SILENCE_MS = 1000;
@@ -50,10 +58,19 @@ interface Client {
   restored: boolean;
 }
 
+/** A node has a namespace, from the phase after this one on: in this one it may only just come to be. */
+interface Place {
+  readonly namespace: string;
+  readonly node: number;
+  readonly phase: number;
+}
+
 class Generator {
   readonly #seed: number;
   readonly #random: Random;
   readonly #recovery: boolean;
+  readonly #deflate: boolean;
+  readonly #places: Place[] = [];
   readonly #clients: Client[];
   readonly #rooms: readonly string[];
   readonly #phases: Phase[] = [];
@@ -65,6 +82,7 @@ class Generator {
     const random = seededRandom(seed);
     this.#random = random;
     this.#recovery = random.next() < 0.5 && recovery;
+    this.#deflate = random.next() < 0.2;
     this.#silence = random.next() < 0.15;
     this.#rooms = this.#some(ROOMS, 5);
     this.#clients = Array.from({ length: CLIENTS }, (_, n) => ({
@@ -84,6 +102,8 @@ class Generator {
       () => this.#traffic(),
       () => this.#traffic(),
       () => this.#traffic(),
+      () => this.#burst(),
+      () => this.#burst(),
       () => this.#membership(0.5),
       () => this.#ownOrder(),
       () => this.#ownOrder(),
@@ -101,6 +121,7 @@ class Generator {
     return {
       seed: this.#seed,
       recovery: this.#recovery,
+      deflate: this.#deflate,
       nodes: NODES,
       clients: this.#clients.map(({ plan }) => plan),
       phases: this.#phases,
@@ -111,9 +132,9 @@ class Generator {
   #traffic(): Phase {
     const lanes: Lane[] = [];
     for (let count = 1 + this.#random.below(5); count > 0; count--) {
-      const node = this.#random.below(NODES);
       const [client] = this.#some(this.#present(), 1);
       const namespace = client?.plan.namespace ?? "/";
+      const node = this.#nodeOf(namespace);
       const target = this.#target(namespace);
       const lane: Step[] = [];
       for (let steps = 1 + this.#random.below(6); steps > 0; steps--) {
@@ -128,26 +149,86 @@ class Generator {
 
   #trafficStep(node: number, target: Target): Step {
     const random = this.#random;
-    const inNamespace = this.#present(target.namespace);
+    const { namespace } = target;
+    const inNamespace = this.#present(namespace);
     const client = inNamespace.length === 0 ? undefined : random.pick(inNamespace).plan.name;
-    const choice = random.below(client === undefined ? 8 : 20);
-    const { rooms, except } = target;
-    const namespace = target.namespace === DYNAMIC ? "/" : target.namespace;
-    if (choice < 5)
-      return { type: "emit", node, target, volatile: random.below(10) === 0, ...this.#message() };
-    if (choice < 6) return { type: "server-side", node, namespace, ...this.#message() };
-    if (choice < 7 || client === undefined) return { type: "fetch", node, target, id: this.#id() };
-    if (choice < 8) return { type: "server-side-ask", node, namespace, ...this.#message() };
-    if (choice < 12) return { type: "socket-emit", client, rooms, except, ...this.#message() };
-    if (choice < 14) return { type: "direct", client, volatile: random.below(10) === 0, ...this.#message() };
-    if (choice < 16) return { type: "say", client, ack: random.next() < 0.5, ...this.#message() };
-    if (choice < 17) return { type: "remote-emit", node, client, ...this.#message() };
+    const choice = random.below(client === undefined ? 9 : 23);
+    if (choice < 5) return { type: "emit", node, target, ...this.#flags(), ...this.#message() };
+    if (choice < 6) return this.#serverSide("server-side", node, namespace);
+    if (choice < 7) return this.#serverSide("server-side-ask", node, namespace);
+    if (choice < 8) return { type: "fetch", node, target, id: this.#id() };
+    if (choice < 9 || client === undefined) return { type: "ids", node, target, id: this.#id() };
+    if (choice < 13) return { type: "socket-emit", client, target, ...this.#flags(), ...this.#message() };
+    if (choice < 15) return { type: "direct", client, ...this.#flags(), ...this.#message() };
+    if (choice < 17) return { type: "say", client, ack: random.next() < 0.5, ...this.#message() };
+    if (choice < 18)
+      return this.#parentEmit(node, namespace) ?? { type: "ids", node, target, id: this.#id() };
+    if (choice < 19) return { type: "remote-emit", node, client, ...this.#message() };
     const silent = this.#silence ? [client] : [];
     this.#silence = false;
     const question = { silent, timeoutMs: silent.length > 0 ? SILENCE_MS : PLENTY_MS, ...this.#message() };
-    return choice < 18
-      ? { type: "ask-one", client, ...question }
-      : { type: "ask", node, target, ...question };
+    if (choice < 20) return { type: "ask-one", client, ...question };
+    if (choice < 21) return { type: "remote-ask", node, client, ...question };
+    if (choice < 22) return { type: "socket-ask", client, target, ...question };
+    return { type: "ask", node, target, promised: random.next() < 0.5, ...question };
+  }
+
+  #serverSide(type: "server-side" | "server-side-ask", node: number, namespace: string): Step {
+    const others = this.#nodesOf(namespace).filter((one) => one !== node);
+    return { type, node, namespace, others, ...this.#message() };
+  }
+
+  /** To all namespaces of one kind, of which the node has to have each. */
+  #parentEmit(node: number, namespace: string): Step | undefined {
+    const parent = parentOf(namespace);
+    if (!parent) return undefined;
+    const used = this.#clients.map(({ plan }) => plan.namespace).filter((name) => parentOf(name) === parent);
+    // Stock Socket.IO with recovery puts another place behind the arguments for each of several.
+    if (this.#recovery && new Set(used).size > 1) return undefined;
+    return { type: "parent-emit", node, parent, ...this.#message() };
+  }
+
+  /**
+   * Much at the same time, to rooms in which nobody comes or goes. Meanwhile others are joined, of which the nodes have to
+   * catch up with what they follow besides; and clients go and are back at another node, for which nothing may be missing.
+   */
+  #burst(): Phase {
+    const random = this.#random;
+    const [first] = this.#some(this.#present(), 1);
+    if (!first) return { lanes: [] };
+    const { namespace } = first.plan;
+    const [left = [], ...others] = this.#shared(this.#some(this.#present(namespace), CLIENTS), 3);
+    const lanes: Lane[] = [];
+    for (const node of this.#nodesOf(namespace)) {
+      for (let count = 1 + random.below(2); count > 0; count--) {
+        lanes.push(
+          Array.from({ length: 5 + random.below(20) }, () => {
+            const rooms = this.#some(this.#rooms, random.pick([0, 1, 1, 1, 1, 2]));
+            return this.#emit(node, { namespace, rooms, except: [], local: false });
+          }),
+        );
+      }
+    }
+    const [joining = []] = others;
+    for (const { plan, node } of joining) {
+      const room = random.pick(["quiet", "quiet/ü"]) + this.#id();
+      const emits = Array.from({ length: 1 + random.below(4) }, () =>
+        this.#emit(node, { namespace, rooms: [room], except: [], local: false }),
+      );
+      lanes.push([{ type: "join", client: plan.name, rooms: [room] }, ...emits]);
+    }
+    if (!this.#recovery) return { lanes };
+    for (const client of left) {
+      if (client.restored || random.next() < 0.5) continue;
+      const away: Step = { type: "away", client: client.plan.name };
+      lanes.push([away, this.#comeBack(client, random.below(NODES))]);
+    }
+    return { lanes };
+  }
+
+  /** In so many parts. */
+  #shared<T>(items: readonly T[], parts: number): T[][] {
+    return Array.from({ length: parts }, (_, part) => items.filter((_one, index) => index % parts === part));
   }
 
   /** Who is in which room: each client's by one lane, or many clients' by one step. */
@@ -159,24 +240,25 @@ class Generator {
       const target = this.#target(first.plan.namespace);
       const rooms = this.#some(this.#rooms, 1 + random.below(2));
       const type = random.next() < 0.6 ? "sockets-join" : "sockets-leave";
-      return { lanes: [[{ type, node: random.below(NODES), target, rooms }]] };
+      return { lanes: [[{ type, node: this.#nodeOf(target.namespace), target, rooms }]] };
     }
     const moved = present.filter(() => random.next() < share);
-    return { lanes: moved.map((client) => this.#membershipLane(client.plan.name)) };
+    return { lanes: moved.map(({ plan }) => this.#membershipLane(plan)) };
   }
 
-  #membershipLane(client: string): Lane {
+  #membershipLane({ name: client, namespace }: ClientPlan): Lane {
     const random = this.#random;
     if (random.next() < 0.2) {
       // Alone: nothing tells when another node has done it.
       const type = random.next() < 0.6 ? "remote-join" : "remote-leave";
-      return [{ type, node: random.below(NODES), client, room: random.pick(this.#rooms) }];
+      return [{ type, node: this.#nodeOf(namespace), client, room: random.pick(this.#rooms) }];
     }
     return Array.from({ length: 1 + random.below(3) }, (): Step => {
       const choice = random.below(10);
       if (choice < 6) return { type: "join", client, rooms: this.#some(this.#rooms, 1 + random.below(3)) };
       if (choice < 8) return { type: "leave", client, room: random.pick(this.#rooms) };
-      return { type: "data", client, value: this.#id() };
+      // A record of a session holds what JSON does.
+      return { type: "data", client, value: makeData(random, !this.#recovery) };
     });
   }
 
@@ -189,6 +271,7 @@ class Generator {
       const [first] = this.#some([...free], 1);
       if (!first) break;
       const { namespace } = first.plan;
+      if (!this.#nodesOf(namespace).includes(node)) continue;
       const group = this.#some(
         [...free].filter(({ plan }) => plan.namespace === namespace),
         1 + random.below(3),
@@ -215,7 +298,7 @@ class Generator {
     else lane.push({ type: "sockets-join", node, target: each, rooms: [room] });
     lane.push(...emits());
     for (const { plan } of own) {
-      lane.push({ type: "direct", client: plan.name, volatile: false, ...this.#message() });
+      lane.push({ type: "direct", client: plan.name, ...RELIABLE, ...this.#message() });
       lane.push(...emits());
     }
     const [client] = own;
@@ -232,7 +315,7 @@ class Generator {
         break;
       case 3:
         if (!client) break;
-        lane.push({ type: "direct", client: client.plan.name, volatile: false, ...this.#message() });
+        lane.push({ type: "direct", client: client.plan.name, ...RELIABLE, ...this.#message() });
         lane.push({ type: "kick", client: client.plan.name, close: random.next() < 0.5 });
         client.state = "out";
     }
@@ -268,29 +351,51 @@ class Generator {
     if (choice < 7) return { type: "client-disconnect", client: name };
     if (choice < 8) return { type: "kick", client: name, close: random.next() < 0.5 };
     const target = { namespace, rooms: [`@${name}`], except: [], local: false };
-    return {
-      type: "disconnect-sockets",
-      node: random.below(NODES),
-      target,
-      close: random.next() < 0.5,
-    };
+    const node = this.#nodeOf(namespace);
+    const close = random.next() < 0.5;
+    if (choice < 9) return { type: "remote-disconnect", node, client: name, close };
+    return { type: "disconnect-sockets", node, target, close };
   }
 
   #connect(client: Client, node: number): Step {
-    client.state = "in";
-    client.node = node;
+    this.#place(client, node);
     return { type: "connect", client: client.plan.name, node };
   }
 
   #comeBack(client: Client, node: number): Step {
-    client.state = "in";
-    client.node = node;
+    this.#place(client, node);
     client.restored = true;
     return { type: "return", client: client.plan.name, node };
   }
 
+  #place(client: Client, node: number): void {
+    client.state = "in";
+    client.node = node;
+    this.#places.push({ namespace: client.plan.namespace, node, phase: this.#phases.length });
+  }
+
+  /** A node that has the namespace. */
+  #nodeOf(namespace: string): number {
+    return this.#random.pick(this.#nodesOf(namespace));
+  }
+
+  /** Nodes name all namespaces at the end of each phase, but what a function lets be comes with its clients alone. */
+  #nodesOf(namespace: string): number[] {
+    const all = Array.from({ length: NODES }, (_, node) => node);
+    if (parentOf(namespace) !== "function") return all;
+    const has = (node: number) =>
+      this.#places.some(
+        (one) => one.namespace === namespace && one.node === node && one.phase < this.#phases.length,
+      );
+    return all.filter(has);
+  }
+
   #emit(node: number, target: Target): StepOf<"emit"> {
-    return { type: "emit", node, target, volatile: false, ...this.#message() };
+    return { type: "emit", node, target, ...RELIABLE, ...this.#message() };
+  }
+
+  #flags() {
+    return { volatile: this.#random.below(10) === 0, compress: this.#random.below(4) > 0 };
   }
 
   #target(namespace: string): Target {
@@ -304,7 +409,7 @@ class Generator {
     return {
       namespace,
       rooms: this.#some(all, random.pick([0, 1, 1, 1, 1, 2, 3])),
-      except: this.#some(all, random.pick([0, 0, 0, 1, 2])),
+      except: this.#some(all, random.pick([0, 0, 0, 0, 1, 2, 3])),
       local: mayBeLocal && random.below(8) === 0,
     };
   }

@@ -36,8 +36,8 @@ function turnProblems(sequences: Sequences, order: CommonOrder): string[] {
   for (const [name, sequence] of sequences) {
     const latest = new Map<string, Sent>();
     for (const one of sequence) {
-      // The copy of another room may be there before what this one's node emitted to it earlier.
-      if (one.rooms.length > 1 && order === "one-room") continue;
+      // Unless copies stay together, that of another room may come before what was emitted to this one earlier.
+      if (one.rooms.length > 1 && order !== "all-copies") continue;
       for (const room of one.rooms) {
         const stream = `${one.from} ${room}`;
         const before = latest.get(stream);
@@ -158,13 +158,15 @@ function roomsOf(
     rooms.length === 0 ? [`all of ${namespace}`] : rooms.map((room) => `${namespace} ${room}`);
   switch (step.type) {
     case "emit":
-    case "ask": {
-      const { namespace, rooms, local } = step.target;
-      return local || (step.type === "emit" && step.volatile) ? undefined : of(namespace, rooms);
+    case "socket-emit": {
+      const { target, volatile } = step;
+      return target.local || volatile ? undefined : of(target.namespace, target.rooms);
     }
-    case "socket-emit":
-      return of(namespaces.get(step.client), step.rooms);
+    case "ask":
+    case "socket-ask":
+      return step.target.local ? undefined : of(step.target.namespace, step.target.rooms);
     case "remote-emit":
+    case "remote-ask":
       return of(namespaces.get(step.client), [`@${step.client}`]);
     case "direct":
       return recovery && !step.volatile ? of(namespaces.get(step.client), [`@${step.client}`]) : undefined;

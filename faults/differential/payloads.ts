@@ -24,6 +24,11 @@ export function makePayload(random: Random): Payload {
   }
 }
 
+/** What a server keeps of a socket. */
+export function makeData(random: Random, binary: boolean): unknown {
+  return value(random, 2, binary);
+}
+
 function value(random: Random, depth: number, binary: boolean): unknown {
   switch (random.below(depth > 0 ? 9 : 6)) {
     case 0:

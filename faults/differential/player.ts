@@ -84,11 +84,9 @@ export class Player {
     return await this.#socket.timeout(10_000).emitWithAck(event, ...payload);
   }
 
-  /** Whether every one of the nodes' markers of a phase has come. */
-  isMarked(phase: number, nodes: number): boolean {
-    return Array.from({ length: nodes }, (_, node) => `${phase}:${node}`).every((one) =>
-      this.#markers.has(one),
-    );
+  /** Whether these nodes' markers of a phase have come. */
+  isMarked(phase: number, nodes: readonly number[]): boolean {
+    return nodes.every((node) => this.#markers.has(`${phase}:${node}`));
   }
 
   close(): void {
@@ -108,7 +106,7 @@ export class Player {
       typeof args.at(-1) === "function" ? (args.pop() as (...answer: unknown[]) => void) : undefined;
     this.#note(event, describeArguments(args, script?.payload.length ?? 0));
     if (answer && !script?.silent?.includes(this.plan.name))
-      answer(this.plan.name, ...(script?.payload ?? []));
+      answer([this.plan.name, ...(script?.payload ?? [])]);
   }
 
   #note(id: string, value: string): void {

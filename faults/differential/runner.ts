@@ -3,12 +3,19 @@ import type { BroadcastOperator, DefaultEventsMap, Namespace, RemoteSocket, Sock
 import type { Fleet } from "./fleet.ts";
 import { describeValue } from "./payloads.ts";
 import { MARKER, Player, type Script, SYNC } from "./player.ts";
-import { messagesOf, type Payload, type Program, type Step, type Target } from "./program.ts";
+import {
+  messagesOf,
+  type Parent,
+  type Payload,
+  type Program,
+  parentOf,
+  type Step,
+  type Target,
+} from "./program.ts";
 import type { Observation, PhaseTranscript, Transcript } from "./transcript.ts";
 
 type Operator = BroadcastOperator<DefaultEventsMap, unknown>;
 
-const DYNAMIC = /^\/dynamic-\d+$/;
 /** A room of all clients of a node, where one server plays them all. */
 const nodeRoom = (node: number) => `@node:${node}`;
 
@@ -48,6 +55,9 @@ class ProgramRun {
   readonly #names = new Map<string, string>();
   readonly #socketsSeen = new Map<string, Observation[]>();
   readonly #nodesSeen: Observation[][];
+  readonly #parents: Readonly<Record<Parent, Namespace>>[] = [];
+  /** Namespaces that came to be by a parent, on each server. */
+  readonly #made: Set<string>[] = [];
   readonly #pending: Promise<unknown>[] = [];
   #answers = new Map<string, string>();
 
@@ -93,9 +103,15 @@ class ProgramRun {
     await Promise.all(connected.map((player) => player.ask(SYNC, []).catch(() => undefined)));
     for (let node = 0; node < this.#program.nodes; node++)
       for (const namespace of new Set(connected.map(({ plan }) => plan.namespace)))
-        this.#namespace(node, namespace).emit(MARKER, index, node);
+        if (this.#has(node, namespace)) this.#namespace(node, namespace).emit(MARKER, index, node);
+    const nodesOf = (namespace: string) =>
+      Array.from({ length: this.#program.nodes }, (_, node) => node).filter((node) =>
+        this.#has(node, namespace),
+      );
     const unmarked = () =>
-      connected.filter((player) => player.connected && !player.isMarked(index, this.#program.nodes));
+      connected.filter(
+        (player) => player.connected && !player.isMarked(index, nodesOf(player.plan.namespace)),
+      );
     await this.#wait(() => unmarked().length === 0);
     if (expected)
       await this.#wait(() => describeValue([...this.#rooms()]) === describeValue([...expected.rooms]));
@@ -115,22 +131,36 @@ class ProgramRun {
 
   #listen(node: number): void {
     const server = this.#fleet.server(node);
-    const listen = (namespace: Namespace) => {
-      namespace.on("connection", (socket) => this.#greet(socket));
+    const greet = (namespace: Namespace) => namespace.on("connection", (socket) => this.#greet(socket));
+    const parents = {
+      pattern: server.of(/^\/pattern-\d+$/),
+      function: server.of((name, _auth, next) => next(null, parentOf(name) === "function")),
     };
-    const names = new Set(this.#program.clients.map(({ namespace }) => namespace));
-    for (const name of [...names].filter((one) => !DYNAMIC.test(one))) listen(server.of(name));
-    server.of(DYNAMIC).on("connection", (socket) => this.#greet(socket));
+    const made = new Set<string>();
+    this.#parents.push(parents);
+    this.#made.push(made);
+    for (const parent of Object.values(parents)) greet(parent);
+    for (const { namespace } of this.#program.clients) {
+      if (made.has(namespace) || parentOf(namespace)) continue;
+      made.add(namespace);
+      greet(server.of(namespace));
+      this.#listenToOthers(node, server.of(namespace));
+    }
+    server.on("new_namespace", (namespace) => {
+      if (made.has(namespace.name)) return;
+      made.add(namespace.name);
+      this.#listenToOthers(node, namespace);
+    });
+  }
+
+  #listenToOthers(node: number, namespace: Namespace): void {
     for (const [id, { payload }] of this.#script) {
-      for (const name of names) {
-        if (DYNAMIC.test(name)) continue;
-        server.of(name).on(id, (...args: unknown[]) => {
-          const answer =
-            typeof args.at(-1) === "function" ? (args.pop() as (said: unknown) => void) : undefined;
-          this.#nodesSeen[node]?.push({ id, value: describeValue(args) });
-          answer?.([node, ...payload]);
-        });
-      }
+      namespace.on(id, (...args: unknown[]) => {
+        const answer =
+          typeof args.at(-1) === "function" ? (args.pop() as (said: unknown) => void) : undefined;
+        this.#nodesSeen[node]?.push({ id, value: describeValue(args) });
+        answer?.([node, ...payload]);
+      });
     }
   }
 
@@ -182,31 +212,57 @@ class ProgramRun {
       }
       case "emit": {
         const operator = this.#operator(step.node, step.target);
-        (step.volatile ? operator.volatile : operator).emit(step.id, ...step.payload);
+        (step.volatile ? operator.volatile : operator).compress(step.compress).emit(step.id, ...step.payload);
+        return;
+      }
+      case "parent-emit": {
+        const { node, parent, id, payload } = step;
+        this.#parents[this.#fleet.single ? 0 : node]?.[parent].emit(id, ...payload);
         return;
       }
       case "socket-emit": {
-        let operator = this.#sockets.get(step.client)?.broadcast as Operator | undefined;
-        if (step.rooms.length > 0) operator = operator?.to(this.#resolve(step.rooms));
-        operator?.except(this.#resolve(step.except)).emit(step.id, ...step.payload);
+        const operator = this.#broadcast(step.client, step.target);
+        const flagged = step.volatile ? operator?.volatile : operator;
+        flagged?.compress(step.compress).emit(step.id, ...step.payload);
         return;
       }
       case "direct": {
         const socket = this.#sockets.get(step.client);
-        (step.volatile ? socket?.volatile : socket)?.emit(step.id, ...step.payload);
+        (step.volatile ? socket?.volatile : socket)?.compress(step.compress).emit(step.id, ...step.payload);
         return;
       }
-      case "ask":
-        return this.#ask(
-          step.id,
-          step.payload,
-          this.#operator(step.node, step.target).timeout(step.timeoutMs),
-        );
+      case "ask": {
+        const operator = this.#operator(step.node, step.target).timeout(step.timeoutMs);
+        return this.#ask(step.id, step.payload, operator, step.promised);
+      }
+      case "socket-ask": {
+        const operator = this.#broadcast(step.client, step.target)?.timeout(step.timeoutMs);
+        if (operator) await this.#ask(step.id, step.payload, operator, true);
+        return;
+      }
       case "ask-one": {
         const socket = this.#sockets.get(step.client);
         if (!socket) return;
         const answer = socket.timeout(step.timeoutMs).emitWithAck(step.id, ...step.payload);
         await this.#answered(step.id, answer);
+        return;
+      }
+      case "remote-ask": {
+        const remote = await this.#remote(step.node, step.client);
+        if (!remote) return;
+        const answer = remote.timeout(step.timeoutMs).emitWithAck(step.id, ...step.payload);
+        await this.#answered(step.id, answer);
+        return;
+      }
+      case "remote-disconnect":
+        (await this.#remote(step.node, step.client))?.disconnect(step.close);
+        return;
+      case "ids": {
+        const found = this.#operator(step.node, step.target).allSockets();
+        await this.#answered(
+          step.id,
+          found.then((ids) => [...ids].map((id) => this.#names.get(id) ?? id).sort()),
+        );
         return;
       }
       case "remote-emit":
@@ -236,15 +292,15 @@ class ProgramRun {
         this.#operator(step.node, step.target).disconnectSockets(step.close);
         return;
       case "server-side": {
-        const { node, namespace, id, payload } = step;
-        if (this.#fleet.single) this.#playServerSide(node, id, payload);
+        const { node, namespace, others, id, payload } = step;
+        if (this.#fleet.single) this.#playServerSide(others, id, payload);
         else this.#namespace(node, namespace).serverSideEmit(id, ...payload);
         return;
       }
       case "server-side-ask": {
-        const { node, namespace, id, payload } = step;
+        const { node, namespace, others, id, payload } = step;
         const answers = this.#fleet.single
-          ? Promise.resolve(this.#playServerSide(node, id, payload))
+          ? Promise.resolve(this.#playServerSide(others, id, payload))
           : this.#namespace(node, namespace).serverSideEmitWithAck(id, ...payload);
         await this.#answered(
           id,
@@ -260,19 +316,28 @@ class ProgramRun {
   }
 
   /** What one server can't do, as it has no other: each other node hears of it and answers. */
-  #playServerSide(from: number, id: string, payload: Payload): unknown[] {
-    const others = this.#nodesSeen.map((_, node) => node).filter((node) => node !== from);
+  #playServerSide(others: readonly number[], id: string, payload: Payload): unknown[] {
     for (const node of others) this.#nodesSeen[node]?.push({ id, value: describeValue(payload) });
     return others.map((node) => [node, ...payload]);
   }
 
-  async #ask(id: string, payload: Payload, operator: ReturnType<Operator["timeout"]>): Promise<void> {
-    const answer = new Promise((resolve) => {
-      operator.emit(id, ...payload, (error: Error | null, responses: unknown[]) => {
-        const each = (responses ?? []).map(describeValue).sort();
-        resolve({ error: error?.message ?? "none", each });
-      });
-    });
+  async #ask(
+    id: string,
+    payload: Payload,
+    operator: ReturnType<Operator["timeout"]>,
+    promised: boolean,
+  ): Promise<void> {
+    const { promise: answer, resolve } = Promise.withResolvers<unknown>();
+    const end = (error: Error | null, responses: unknown[]) => {
+      const each = (responses ?? []).map(describeValue).sort();
+      resolve({ error: error?.message ?? "none", each });
+    };
+    if (promised) {
+      operator.emitWithAck(id, ...payload).then(
+        (responses) => end(null, responses),
+        (error: Error & { readonly responses: unknown[] }) => end(error, error.responses),
+      );
+    } else operator.emit(id, ...payload, end);
     await this.#answered(id, answer);
   }
 
@@ -317,13 +382,29 @@ class ProgramRun {
     return rooms;
   }
 
-  #operator(node: number, { namespace, rooms, except, local }: Target): Operator {
-    const all = this.#namespace(node, namespace);
+  #operator(node: number, target: Target): Operator {
+    const all = this.#namespace(node, target.namespace);
+    return this.#aimed(all.except([]) as Operator, node, target);
+  }
+
+  /** All that a socket's own emits to others can be aimed at. */
+  #broadcast(client: string, target: Target): Operator | undefined {
+    const socket = this.#sockets.get(client);
+    return socket && this.#aimed(socket.broadcast as Operator, socket.handshake.auth.node, target);
+  }
+
+  #aimed(all: Operator, node: number, { rooms, except, local }: Target): Operator {
     const others = Array.from({ length: this.#program.nodes }, (_, one) => one).filter((one) => one !== node);
-    let operator = all.except(this.#resolve(except)) as Operator;
+    let operator = all.except(this.#resolve(except));
     if (rooms.length > 0) operator = operator.to(this.#resolve(rooms));
     if (!local) return operator;
     return this.#fleet.single ? operator.except(others.map(nodeRoom)) : operator.local;
+  }
+
+  /** Whether a node has a namespace, or has it as soon as it names it. */
+  #has(node: number, namespace: string): boolean {
+    if (parentOf(namespace) !== "function") return true;
+    return this.#made[this.#fleet.single ? 0 : node]?.has(namespace) === true;
   }
 
   #namespace(node: number, name: string): Namespace {

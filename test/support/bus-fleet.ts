@@ -131,6 +131,11 @@ function busAdapter(fault: AdapterFault): typeof Adapter {
       for (const one of this.#reached(opts)) one.#disconnectSockets(opts, close);
     }
 
+    override async sockets(rooms: Set<string>): Promise<Set<string>> {
+      const found = await Promise.all(this.#reached({}).map((one) => one.#sockets(rooms)));
+      return new Set(found.flatMap((ids) => [...ids]));
+    }
+
     override async fetchSockets(opts: BroadcastOptions) {
       return (await Promise.all(this.#reached(opts).map((one) => one.#fetchSockets(opts)))).flat();
     }
@@ -175,6 +180,10 @@ function busAdapter(fault: AdapterFault): typeof Adapter {
 
     #disconnectSockets(opts: BroadcastOptions, close: boolean): void {
       super.disconnectSockets(opts, close);
+    }
+
+    #sockets(rooms: Set<string>): Promise<Set<string>> {
+      return super.sockets(rooms);
     }
 
     #fetchSockets(opts: BroadcastOptions) {
