@@ -2,6 +2,7 @@ import type { Entry, Position, Publication, Unrecoverable } from "@holdfast/brok
 import type { Socket } from "socket.io";
 import { Adapter, type BroadcastOptions } from "socket.io-adapter";
 import { PacketType } from "socket.io-parser";
+import { compactSocket } from "../fan-out/slim-internals.ts";
 import { AdapterHost } from "../recovery/adapter-host.ts";
 import type { Sessions } from "../recovery/sessions.ts";
 import type { Cluster } from "./cluster.ts";
@@ -97,7 +98,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
       const ready = isShared(room) ? this.#follow(room).ready : undefined;
       if (ready) waiting.push(ready);
     }
-    if (rooms.has(id)) this.#keepOrder(id);
+    if (rooms.has(id)) this.#adopt(id);
     const saved = this.sessions?.joined(id, rooms);
     if (waiting.length > 0) return Promise.all(waiting).then(() => this.sessions?.saved(id));
     if (saved) return saved;
@@ -336,12 +337,13 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     return `all of ${this.nsp.name}`;
   }
 
-  /** In the place of what Socket.IO has, which would overtake what was emitted to the socket before. */
-  #keepOrder(id: string): void {
+  /** What Socket.IO has of its own would overtake what was emitted to the socket before. */
+  #adopt(id: string): void {
     const socket = this.nsp.sockets.get(id);
     if (!socket || Object.hasOwn(socket, "disconnect")) return;
     socket.disconnect = this.#disconnect;
     (socket as unknown as StockSocket).packet = this.#packet;
+    compactSocket(socket);
   }
 
   #deferred(socket: Socket, disconnect: () => void): boolean {

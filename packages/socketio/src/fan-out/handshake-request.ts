@@ -4,11 +4,14 @@ import { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { dropResponse, type EngineConnection } from "./internals.ts";
 import { SharedTexts } from "./shared-texts.ts";
+import { compactConnection } from "./slim-internals.ts";
 
 const KEPT = /^(headers|method|url|httpVersion|socket|Symbol\(kHeaders\))$/;
 
 /** What Node.js keeps on a request that is over, beside what it says: asked of the Node.js that runs. */
-const LEFT_OVER = Reflect.ownKeys(new IncomingMessage(new Socket())).filter((key) => !KEPT.test(String(key)));
+const LEFT_OVER = Reflect.ownKeys(new IncomingMessage(new Socket()).on("close", () => {})).filter(
+  (key) => !KEPT.test(String(key)),
+);
 
 /** One stream, ended, in the place of each request's own. */
 const ENDED = (Readable.from([]).destroy() as unknown as { _readableState: unknown })._readableState;
@@ -21,6 +24,7 @@ export function slimConnections(engine: EventEmitter): void {
     const slim = () => {
       dropResponse(connection);
       if (connection.request) slimRequest(connection.request);
+      compactConnection(connection);
     };
     if (connection.transport.name === "websocket") slim();
     else connection.once("upgrade", slim);
@@ -38,21 +42,30 @@ export function slimRequest(request: IncomingMessage): void {
   if (!(request instanceof IncomingMessage) || isAwaited(request)) return;
   // They are made of `rawHeaders` when they are first asked for.
   const { headers } = request;
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value = headers[name];
     if (typeof value === "string" && name !== "cookie" && name !== "sec-websocket-key") {
       headers[name] = texts.share(value);
     }
   }
+  request.url = texts.share(request.url ?? "");
   const own = request as unknown as Record<string | symbol, unknown>;
+  // First, since to list what an object has takes long while that is much.
   for (const key of LEFT_OVER) delete own[key];
-  own._readableState = ENDED;
-  own.url = texts.share(request.url ?? "");
   // V8 gives the room of what was deleted back only when nearly all of it is.
-  const kept = Object.entries(Object.getOwnPropertyDescriptors(request)).filter(
-    ([, { configurable }]) => configurable === true,
-  );
-  for (const [key] of kept) delete own[key];
-  for (const [key, descriptor] of kept) Object.defineProperty(request, key, descriptor);
+  const kept: [string | symbol, unknown][] = [];
+  for (const key of Reflect.ownKeys(own)) {
+    if (!isPlain(own, key)) continue;
+    kept.push([key, own[key]]);
+    delete own[key];
+  }
+  for (const [key, value] of kept) own[key] = value;
+  own._readableState = ENDED;
+}
+
+function isPlain(own: object, key: string | symbol): boolean {
+  const descriptor = Object.getOwnPropertyDescriptor(own, key);
+  return descriptor?.configurable === true && descriptor.writable === true && descriptor.enumerable === true;
 }
 
 /** Whether somebody but Node.js itself waits for something to happen to it. */

@@ -6,7 +6,8 @@ import * as ws from "ws";
 import type { FrameChain } from "./frame-chain.ts";
 
 // Everything that Holdfast uses of Socket.IO 4, Engine.IO 6 and ws 8 beyond their documentation, and nothing else, is
-// in this file. `webSocketMisfit` and `connectionMisfit` tell whether what is installed is like that.
+// in this file, and what makes idle connections smaller in `slim-internals.ts`. `webSocketMisfit` and `connectionMisfit`
+// tell whether what is installed is like that.
 
 /** A packet in Engine.IO's queue. */
 interface EnginePacket {
@@ -88,14 +89,10 @@ declare class WsSender {
   sendFrame(list: readonly Uint8Array[], callback?: (error?: Error) => void): void;
 }
 
-/** The half that reads. */
-interface WsReceiver extends EventEmitter {
-  _mask: Buffer | undefined;
-}
-
 /** Nothing is being compressed, and no Blob being read. */
 const IDLE = 0;
 const NOTHING = Buffer.alloc(0);
+const NO_EXTENSIONS = Object.freeze({});
 
 const { Sender } = ws as unknown as { Sender: typeof WsSender | undefined };
 
@@ -141,11 +138,13 @@ export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSen
 
 class OrderedWebSocket extends ws.WebSocket {
   declare readonly _sender: OrderedSender;
-  declare readonly _receiver: WsReceiver;
   declare readonly _socket: Duplex;
+  declare _extensions: Readonly<Record<string, unknown>>;
 
   // Not in the types: `ws` calls it when the handshake is done.
   setSocket(...args: readonly unknown[]): void {
+    // Its halves take it from here; each new WebSocket comes with an object of its own.
+    if (this.extensions === "") this._extensions = NO_EXTENSIONS;
     const base = ws.WebSocket.prototype as unknown as { setSocket(...args: readonly unknown[]): void };
     base.setSocket.apply(this, args as unknown[]);
     const sender = this._sender;
@@ -155,13 +154,7 @@ class OrderedWebSocket extends ws.WebSocket {
     sender.lastWrite = 0;
     sender.transport = undefined;
     sender.isPlain = this.extensions === "";
-    this._receiver.on("message", dropMask);
   }
-}
-
-/** A mask of 4 bytes is cut out of all that was read with it, and would keep that until the next message. */
-function dropMask(this: WsReceiver): void {
-  this._mask = undefined;
 }
 
 // The types have it as a field, which can't be overridden by an accessor.
@@ -177,6 +170,19 @@ Object.defineProperty(OrderedWebSocket.prototype, "bufferedAmount", {
 export class OrderedWebSocketServer extends ws.WebSocketServer {
   constructor(options?: ws.ServerOptions) {
     super({ ...options, WebSocket: OrderedWebSocket as unknown as typeof ws.WebSocket });
+  }
+
+  /** The answer, and what Engine.IO says at once on the new WebSocket, leave in one write. */
+  override handleUpgrade(
+    request: IncomingMessage,
+    stream: Duplex,
+    head: Buffer,
+    done: (client: ws.WebSocket, request: IncomingMessage) => void,
+  ): void {
+    stream.cork();
+    super.handleUpgrade(request, stream, head, done);
+    // Engine.IO waits a few microtasks for the session's id; the next tick comes after all of them.
+    queueMicrotask(() => process.nextTick(() => stream.uncork()));
   }
 }
 
