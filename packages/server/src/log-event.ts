@@ -28,6 +28,7 @@ const TABLE: Readonly<Record<AnyEvent["type"], readonly [level: Level, text: str
   "presence-failed": ["warn", "who is in a room could not be written yet; it is tried again"],
   "node-replaced": ["error", "another process has this node's name; give each its own"],
   "node-unreadable": ["warn", "a node's record could not be read"],
+  "node-silent": ["warn", "a node does not answer and can't be reached; it is not waited for until it does"],
   "membership-failed": ["warn", "this node could not tell the others of itself; it goes on trying"],
   "membership-missing": ["warn", "the broker can't tell which nodes there are: this one knows of no other"],
   "forward-failed": [

@@ -44,6 +44,8 @@ export type HoldfastEvent =
   | { readonly type: "presence-failed"; readonly error: unknown }
   /** A request to the other nodes, or an answer to one of theirs, failed or came too late. */
   | { readonly type: "request-failed"; readonly operation: string; readonly error: unknown }
+  /** A node answers nothing and its server can't be reached; nobody waits for its answers until it is heard again, or gone. */
+  | { readonly type: "node-silent"; readonly node: string }
   /** Sessions can't be recovered with this broker, and why: every client that comes back starts anew. Said once. */
   | { readonly type: "recovery-unavailable"; readonly reason: string }
   /** A client came back with a session and has to start anew. */

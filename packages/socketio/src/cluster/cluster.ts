@@ -77,6 +77,7 @@ export class Cluster {
       notify: (channel, data) => this.#notify(channel, data),
       onRequest: (asked) => doRequest(this, asked),
       onAcknowledgement: (request, response) => this.acks.responded(request, response),
+      onSilent: ({ node }) => this.onEvent({ type: "node-silent", node }),
       onUnreadable: (channel, offset, reason) => this.unreadable(channel, offset, reason),
       onError: (operation, error) => this.failed(operation, error),
     });

@@ -10,9 +10,10 @@ import {
 } from "./control-message.ts";
 import type { EmitQueue } from "./emit-queue.ts";
 import type { FollowedRooms, RoomSink } from "./followed-rooms.ts";
-import { type Members, othersOf } from "./members.ts";
+import { type Member, type Members, othersOf } from "./members.ts";
 import { type Answers, OpenRequests } from "./open-requests.ts";
 import { CLUSTER_CHANNEL, inboxChannel } from "./room-channel.ts";
+import { SilentNodes } from "./silent-nodes.ts";
 
 /** A request of another node. */
 export interface Asked {
@@ -34,6 +35,8 @@ export interface ControlPlaneOptions {
   onRequest(asked: Asked): void;
   /** A client of another node has acknowledged what this node emitted. */
   onAcknowledgement(request: string, response: unknown): void;
+  /** A node answers nothing, and its server can't be reached: nobody waits for it until it is heard again. */
+  onSilent(node: Member): void;
   onUnreadable(channel: string, offset: number, reason: string): void;
   onError(operation: string, error: unknown): void;
 }
@@ -50,22 +53,38 @@ export interface Question {
 /** A request is over soon; whoever follows later has no use for it. */
 const RETENTION: Retention = { maxEntries: 10_000, maxAgeMs: 60_000 };
 
+/** A question that has not come back here after so long was not asked. */
+const PROBE_MS = 5_000;
+
 /**
  * What nodes ask of each other beside the rooms' logs. Requests go to all of them through one log, so that each does
  * them in one order; answers go to the asker's inbox.
  */
 export class ControlPlane implements RoomSink {
-  readonly requests = new OpenRequests();
+  readonly requests = new OpenRequests((nodes) => this.#silent.check(nodes));
   readonly #options: ControlPlaneOptions;
   readonly #uid: string;
   readonly #stopListening: () => void;
+  readonly #silent: SilentNodes;
+  /** Questions to all nodes that have not come back here yet. */
+  readonly #probes = new Map<string, () => void>();
   #count = 0;
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
     this.#uid = options.members.uid;
+    this.#silent = new SilentNodes({
+      members: options.members,
+      probe: () => this.#probe(),
+      onSilent: (node) => {
+        options.onSilent(node);
+        this.requests.gone(node.uid);
+      },
+    });
     this.#stopListening = options.members.onChange(({ type, node }) => {
-      if (type === "left") this.requests.gone(node.uid);
+      if (type !== "left") return;
+      this.#silent.heard(node.uid);
+      this.requests.gone(node.uid);
     });
   }
 
@@ -81,6 +100,7 @@ export class ControlPlane implements RoomSink {
 
   close(): void {
     this.#stopListening();
+    this.#silent.close();
     this.requests.endAll(new HoldfastError("HOLDFAST_CLOSED"));
     this.#options.rooms.dropAll(this);
   }
@@ -92,12 +112,14 @@ export class ControlPlane implements RoomSink {
   /**
    * Asks all other nodes. Never rejects.
    *
-   * @param asked whose answers are awaited; of those, who is gone by now is not
+   * @param asked whose answers are awaited; of those, who is gone by now, or silent, is not
    */
   ask({ type, namespace, args, timeoutMs, after }: Question, asked?: ReadonlySet<string>): Promise<Answers> {
     const request = this.nextRequest();
     const others = othersOf(this.#options.members);
-    const awaited = asked ? new Set([...others].filter((node) => asked.has(node))) : others;
+    const awaited = new Set(
+      [...others].filter((node) => asked?.has(node) !== false && !this.#silent.has(node)),
+    );
     const answers = this.requests.open(request, awaited, timeoutMs);
     this.#publish({ type, namespace, from: this.#uid, request, args }, after).catch((error) =>
       this.requests.end(request, error),
@@ -139,6 +161,21 @@ export class ControlPlane implements RoomSink {
     await this.#options.queue.add([{ channel: CLUSTER_CHANNEL, data, retention: RETENTION }], order);
   }
 
+  /** Asks what every node answers at once, of whatever version. Resolves when the others can have been asked, too. */
+  async #probe(): Promise<void> {
+    const request = this.nextRequest();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const timer = setTimeout(reject, PROBE_MS).unref();
+    this.#probes.set(request, resolve);
+    try {
+      await this.#publish({ type: "count", namespace: "/", from: this.#uid, request, args: ["", []] });
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#probes.delete(request);
+    }
+  }
+
   async #attempt(encode: () => Uint8Array, node: string): Promise<void> {
     await this.#options.notify(inboxChannel(node), encode());
   }
@@ -150,7 +187,11 @@ export class ControlPlane implements RoomSink {
       return;
     }
     const { type, namespace, from, request, args, parts = 1 } = read.value;
-    if (from === this.#uid) return;
+    if (from === this.#uid) {
+      this.#probes.get(request ?? "")?.();
+      return;
+    }
+    this.#silent.heard(from);
     if (isRequest(type)) {
       if (channel === CLUSTER_CHANNEL)
         this.#options.onRequest({ type, namespace, from, args, answer: this.#answer(from, request) });

@@ -14,17 +14,26 @@ interface OpenRequest {
   readonly parts: Map<string, number>;
   bytes: number;
   readonly timer: NodeJS.Timeout;
+  readonly late: NodeJS.Timeout;
   readonly resolve: (answers: Answers) => void;
 }
 
 const MAX_OPEN = 10_000;
 const MAX_ANSWER_BYTES = 128 * 1024 * 1024;
+/** A node that has not answered after so long may be gone. */
+const LATE_MS = 500;
 /** The longest that a timer takes. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The requests that this node waits for answers to, each until all nodes have answered that were asked, or its time is over. */
 export class OpenRequests {
   readonly #open = new Map<string, OpenRequest>();
+  readonly #onLate: (nodes: ReadonlySet<string>) => void;
+
+  /** @param onLate told whose answers a request waits for unusually long */
+  constructor(onLate: (nodes: ReadonlySet<string>) => void = () => {}) {
+    this.#onLate = onLate;
+  }
 
   get size(): number {
     return this.#open.size;
@@ -47,6 +56,7 @@ export class OpenRequests {
       },
       Math.min(timeoutMs, MAX_TIMEOUT_MS),
     );
+    const late = setTimeout(() => this.#onLate(open.missing), LATE_MS).unref();
     const open: OpenRequest = {
       missing: new Set(nodes),
       expected: nodes.size,
@@ -54,6 +64,7 @@ export class OpenRequests {
       parts: new Map(),
       bytes: 0,
       timer,
+      late,
       resolve,
     };
     this.#open.set(request, open);
@@ -85,6 +96,7 @@ export class OpenRequests {
     if (!open) return;
     this.#open.delete(request);
     clearTimeout(open.timer);
+    clearTimeout(open.late);
     open.resolve(error ? { values: open.values, error } : { values: open.values });
   }
 
