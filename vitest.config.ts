@@ -5,9 +5,9 @@ import { defineConfig } from "vitest/config";
 // what a short process does. Node's own, told apart by content and version.
 const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/compiled") };
 
-// Two projects: "unit" lives beside the code, and since its files wait more than they compute (about a third of
-// two cores is used by two of them), three run at a time on however few cores; "system" starts real processes, so its files run one after another and never share the two
-// cores with another file's processes.
+// Two projects: "unit" lives beside the code, and since its files wait more than they compute (two at a time use a third of
+// two cores), three run at a time on however few cores; "system" starts real processes, so its files run one after
+// another and never share the two cores with another file's processes.
 export default defineConfig({
   test: {
     projects: [

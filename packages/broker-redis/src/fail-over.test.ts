@@ -31,11 +31,8 @@ test("a primary that is killed, and one that only hangs, are followed by another
   await first.kill();
   for (let n = 0; n < 20; n++) await publish(`killed ${n}`);
   await first.restart();
-  const second = await vi.waitFor(() => {
-    const primary = made.primary;
-    expect(primary.command("INFO", "replication")).toMatch(/role:master[\s\S]*connected_slaves:2/);
-    return primary;
-  }, WAIT);
+  await made.settled();
+  const second = made.primary;
   second.suspend();
   for (let n = 0; n < 20; n++) await publish(`hung ${n}`);
   second.resume();
