@@ -239,6 +239,20 @@ it("rejects with the broker's code, and follows anew at the next try", async () 
   await expect(node.join("c", new Subscriber()).joined).rejects.toMatchObject({ code: "HUB_CLOSED" });
 });
 
+it("closes at once while the broker does not answer, and leaves what that still begins to follow", async () => {
+  await expect.poll(() => hub.ready).toBe(true);
+  const before = { all: gate.subscribed, open: gate.subscriptions };
+  const answer = Promise.withResolvers<void>();
+  gate.beforeSubscribe = () => answer.promise;
+  const waiting = new Hub(gate, { node: "waiting" });
+  new TestNode(waiting).join("other", new Subscriber());
+  await waiting.close();
+  answer.resolve();
+  // Its own and the subscriber's.
+  await expect.poll(() => gate.subscribed - before.all).toBe(2);
+  await expect.poll(() => gate.subscriptions - before.open).toBe(0);
+});
+
 it("is ready only while a message to itself comes back", async () => {
   await expect.poll(() => hub.ready).toBe(true);
   gate.hold();

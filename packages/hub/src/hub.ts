@@ -111,7 +111,10 @@ export class Hub {
     };
   }
 
-  /** Everybody leaves, nothing is followed any more. Idempotent. */
+  /**
+   * Everybody leaves, nothing is followed any more. Idempotent. What the broker has not begun to follow yet is left once it
+   * has, which is not waited for: a broker that is away would hold up a process that ends.
+   */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -120,7 +123,12 @@ export class Hub {
     for (const timer of this.#lingering.values()) clearTimeout(timer);
     this.#lingering.clear();
     const channels = [...this.#channels.values()];
-    await Promise.all([this.#probe.close(), ...channels.map((channel) => this.#unfollow(channel))]);
+    const unfollowed = channels.map((channel) => {
+      const isFollowed = channel.began !== undefined;
+      const left = this.#unfollow(channel);
+      return isFollowed ? left : undefined;
+    });
+    await Promise.all([this.#probe.close(), ...unfollowed]);
   }
 
   #join(outlet: Outlet, name: string, cursor: Position | undefined, arrival: Arrival): Membership {

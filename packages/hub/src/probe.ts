@@ -12,6 +12,7 @@ export class Probe {
   readonly #onError: (channel: string, error: unknown) => void;
   readonly #expected = new Map<string, () => void>();
   #subscription: Promise<Subscription> | undefined;
+  #isSubscribed = false;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #count = 0;
@@ -36,7 +37,8 @@ export class Probe {
     this.#ready = false;
     clearTimeout(this.#timer);
     for (const arrived of this.#expected.values()) arrived();
-    await this.#subscription?.then((subscription) => subscription.close()).catch(() => {});
+    const left = this.#subscription?.then((subscription) => subscription.close()).catch(() => {});
+    if (this.#isSubscribed) await left;
   }
 
   async #round(): Promise<void> {
@@ -76,6 +78,7 @@ export class Probe {
 
   #listen(): Promise<Subscription> {
     const subscription = this.#broker.subscribe(this.#channel, (event) => {
+      if (event.type === "subscribed") this.#isSubscribed = true;
       if (event.type === "entry") this.#expected.get(new TextDecoder().decode(event.entry.data))?.();
     });
     subscription.catch(() => {

@@ -21,8 +21,12 @@ export class GatedBroker implements Broker {
   #held: (() => void)[] | undefined;
   /** Subscriptions made and not closed. */
   subscriptions = 0;
+  /** Subscriptions ever made. */
+  subscribed = 0;
   /** Awaited before every read of a log. */
   beforeHistory: (() => Promise<void>) | undefined;
+  /** Awaited before every subscription. */
+  beforeSubscribe: (() => Promise<void>) | undefined;
 
   constructor(broker: Broker) {
     this.#broker = broker;
@@ -69,6 +73,7 @@ export class GatedBroker implements Broker {
     listener: (event: ChannelEvent) => void,
     options?: SubscribeOptions,
   ): Promise<Subscription> {
+    await this.beforeSubscribe?.();
     this.#listeners.set(channel, listener);
     const subscription = await this.#broker.subscribe(
       channel,
@@ -79,6 +84,7 @@ export class GatedBroker implements Broker {
       options,
     );
     this.subscriptions++;
+    this.subscribed++;
     return {
       close: async () => {
         this.subscriptions--;
