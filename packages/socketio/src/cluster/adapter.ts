@@ -72,6 +72,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
       const isEvent = packet.type === PacketType.EVENT || packet.type === PacketType.ACK;
       // It is being disconnected: to the program it is already.
       if (isEvent && !this.connected) return;
+      if (packet.type === PacketType.ACK) sessions?.said(this.id, true);
       if (!isEvent || !direct(this as unknown as Socket, packet, options))
         Object.getPrototypeOf(this).packet.call(this, packet, options);
     };
@@ -127,6 +128,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   }
 
   override broadcast(packet: OutgoingPacket, options: BroadcastOptions): void {
+    if (options.rooms.size === 1) for (const id of options.rooms) this.sessions?.said(id);
     if (options.flags?.local) this.#delivery.local(packet, options);
     else this.publish(packet, options);
   }

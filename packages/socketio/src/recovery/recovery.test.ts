@@ -392,6 +392,37 @@ describe("as Socket.IO itself", () => {
     client.cut();
     await stored(client, "last words");
   });
+
+  it("saves what a listener changed late, as soon as it says something to the client", async () => {
+    const late = () => new Promise((resolve) => setTimeout(resolve, 20));
+    const a = await cluster.node(
+      (io) => {
+        io.on("connection", (socket) => {
+          socket.on("answered", async (name, answer) => {
+            await late();
+            socket.data.name = name;
+            answer();
+          });
+          socket.on("told", async (name) => {
+            await late();
+            socket.emit("first");
+            await late();
+            socket.data.name = name;
+            socket.emit("n", 1);
+          });
+        });
+      },
+      {},
+      { sessionSaveMs: 3_600_000 },
+    );
+    const client = cluster.client();
+    await client.connect(a);
+    await client.socket.emitWithAck("answered", "grace");
+    await stored(client, "grace");
+    client.socket.emit("told", "ada");
+    await given(client, 1);
+    await stored(client, "ada");
+  });
 });
 
 describe("between a restore and the connection", () => {

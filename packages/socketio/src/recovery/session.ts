@@ -41,6 +41,8 @@ export class Session {
   isRestored = false;
   /** Told once it is connected, or over. */
   onSettled: (() => void)[] = [];
+  /** Emits to the socket after which its data is looked at: a listener of an event of its client may be at work. */
+  looks = 0;
   /** Its changes of rooms so far, and how many of them the record has that was written last. */
   changes = 0;
   written = 0;

@@ -27,6 +27,8 @@ export interface SessionsContext {
 
 /** A room that was silent for this long has its newest entry noted in the records, before its log forgets it. */
 const SILENT_MS = 30_000;
+/** Emits to a socket, after each event of its client, that may be the last that a listener does. */
+const LOOKS = 8;
 /** What is in no log waits no longer than this for what is. */
 const MOST_BEHIND_MS = 2_000;
 /** Records that are written for that at a time. */
@@ -209,6 +211,15 @@ export class Sessions {
     return restore.run(pid, offset);
   }
 
+  /** Something is said to a socket's client: what was done before may have changed `socket.data`. */
+  said(sid: string, isAnswer = false): void {
+    const session = this.#bySid.get(sid);
+    if (!session?.socket || session.isOver) return;
+    if (!isAnswer && session.looks === 0) return;
+    if (!isAnswer) session.looks--;
+    if (this.#isDataChanged(session)) void this.#save(session);
+  }
+
   /** Writes records whose `socket.data` has changed, and notes the newest entry of rooms that became silent. */
   sweep(): void {
     const silent = this.#silent();
@@ -287,6 +298,7 @@ export class Sessions {
   #watch(session: Session, socket: Socket): void {
     let isDue = false;
     socket.onAny(() => {
+      session.looks = LOOKS;
       if (isDue) return;
       isDue = true;
       setImmediate(() => {
