@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { type Namespace, Server, type ServerOptions, type Socket } from "socket.io";
 import { Adapter } from "socket.io-adapter";
@@ -18,21 +19,28 @@ export interface FanOutServer {
   close(): Promise<void>;
 }
 
-/** A Socket.IO server whose adapter hands what is broadcast to a fan-out; `stock`: to nobody but Socket.IO. */
+interface StartOptions {
+  /** To nobody but Socket.IO. */
+  readonly stock?: boolean;
+  /** Over HTTPS. */
+  readonly tls?: { readonly key: string; readonly cert: string };
+}
+
+/** A Socket.IO server whose adapter hands what is broadcast to a fan-out. */
 export async function startServer(
   options: Partial<ServerOptions> = {},
-  fanOutOptions: Partial<FanOutOptions> & { readonly stock?: boolean } = {},
+  fanOutOptions: Partial<FanOutOptions> & StartOptions = {},
 ): Promise<FanOutServer> {
   const misfits: string[] = [];
   const slow: { id: string; queuedBytes: number }[] = [];
-  const { stock, ...rest } = fanOutOptions;
+  const { stock, tls, ...rest } = fanOutOptions;
   const fanOut = new FanOut({
     maxQueuedBytes: 1_048_576,
     onSlow: ({ id }, queuedBytes) => slow.push({ id, queuedBytes }),
     onMisfit: (reason) => misfits.push(reason),
     ...rest,
   });
-  const http = createServer();
+  const http = tls ? createSecureServer(tls) : createServer();
   const own = stock ? {} : { wsEngine: fanOut.wsEngine, adapter: adapterOf(fanOut) };
   const io = new Server(http, { ...own, ...options } as Partial<ServerOptions>);
   fanOut.watch(io.sockets);
@@ -47,7 +55,7 @@ export async function startServer(
   await once(http, "listening");
   return {
     ...{ io, fanOut, misfits, slow },
-    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    url: `${tls ? "https" : "http"}://127.0.0.1:${(http.address() as AddressInfo).port}`,
     socket: (name) => of(name).promise,
     close: async () => {
       await io.close();

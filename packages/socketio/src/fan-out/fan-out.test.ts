@@ -163,6 +163,23 @@ it.each(["packetCreate", "flush", "drain"])(
   },
 );
 
+it("tells whoever begins to listen in a large room of the very next packet", async () => {
+  const server = await serve();
+  const clients = await Promise.all(Array.from({ length: 8 }, () => join(server)));
+  for (let n = 0; n < 3; n++) {
+    server.io.to("room").emit("n", n);
+    await nextTurn();
+  }
+  const { joined } = server.fanOut.counters;
+  expect(joined).toBe(3 * clients.length);
+  let told = 0;
+  for (const { server: own } of clients.slice(0, 2)) own.conn.on("packetCreate", () => told++);
+  server.io.to("room").emit("n", 3);
+  expect(told).toBe(2);
+  expect(server.fanOut.counters).toEqual({ joined: joined + clients.length - 2, ordinary: 2 });
+  for (const client of clients) await expect.poll(() => client.seen).toEqual(count(0, 4));
+});
+
 it("lets neither a direct packet, an acknowledgement, a ping nor the end overtake", async () => {
   const server = await serve({ pingInterval: 40 });
   const one = await join(server);

@@ -1,21 +1,23 @@
 import type { Namespace, Socket } from "socket.io";
 import { type ServerOptions, WebSocketServer } from "ws";
 import { type Encoded, frameOf } from "./frame.ts";
-import { FrameChain } from "./frame-chain.ts";
+import { FrameChain, MAX_JOINED } from "./frame-chain.ts";
 import {
   connectionMisfit,
   connectionOf,
   type EngineConnection,
   type EngineWriteOptions,
   isServerWatched,
+  type OrderedSender,
   OrderedWebSocketServer,
   openSender,
+  staysOpen,
   webSocketMisfit,
   writeAtOnce,
   writeToEngine,
 } from "./internals.ts";
 import { SlowReaders } from "./slow-readers.ts";
-import { MAX_JOINED, Turn } from "./turn.ts";
+import { Turn } from "./turn.ts";
 
 export interface FanOutOptions {
   /** Bytes that may wait to be read by one client, before it is cut off. */
@@ -32,6 +34,9 @@ export interface WriteOptions {
   readonly volatile?: boolean | undefined;
   readonly compress?: boolean | undefined;
 }
+
+/** Sockets that make it worth to remember where each of them is written to. */
+const LARGE_GROUP = 4;
 
 /** Those of one call. */
 interface Group {
@@ -79,6 +84,8 @@ export class FanOut {
   readonly #turn = new Turn(() => {
     this.#group = undefined;
   });
+  /** By the array that stands for a group. */
+  readonly #senders = new WeakMap<readonly Socket[], (OrderedSender | undefined)[]>();
   #fits: boolean | undefined;
   /** Who was written to last in this turn. */
   #group: Group | undefined;
@@ -104,18 +111,25 @@ export class FanOut {
     this.#group = undefined;
     const write: Write = { encoded, options, frame: undefined, ordinary: undefined };
     const apart: Socket[] = [];
+    const senders = this.#sendersOf(sockets);
+    const { looks } = this.#slowReaders;
     let isWatched: boolean | undefined;
     let first: FrameChain | undefined;
     let isOne = true;
     let joined = 0;
+    let index = 0;
     for (const socket of sockets) {
-      const connection = connectionOf(socket);
-      const sender = this.#fits === false ? undefined : openSender(connection);
-      if (sender !== undefined && this.#knows(connection)) {
-        isWatched ??= isServerWatched(connection);
+      let sender = senders?.[index];
+      if (sender === undefined || sender.openAt !== looks) {
+        sender = this.#openSender(socket, senders !== undefined);
+        if (senders) senders[index] = sender;
+      }
+      index++;
+      if (sender !== undefined) {
+        isWatched ??= isServerWatched(connectionOf(socket));
         if (!isWatched) write.frame ??= frameOf(encoded);
         const { frame } = write;
-        if (frame !== undefined && this.#turn.add(connection.transport, sender, frame)) {
+        if (frame !== undefined && this.#turn.add(sender, frame)) {
           joined++;
           first ??= sender.pending;
           isOne &&= sender.pending === first;
@@ -123,7 +137,7 @@ export class FanOut {
         }
       }
       apart.push(socket);
-      this.#writeOrdinarily(socket, connection, write);
+      this.#writeOrdinarily(socket, connectionOf(socket), write);
     }
     this.#counters.joined += joined;
     if (isOne && first !== undefined && Array.isArray(sockets)) {
@@ -174,6 +188,26 @@ export class FanOut {
     const write: Write = { encoded, options, frame, ordinary: undefined };
     for (const socket of apart) this.#writeOrdinarily(socket, connectionOf(socket), write);
     return true;
+  }
+
+  /** Where those of a large group were written to last, in their order: whoever was not disturbed since is open still. */
+  #sendersOf(sockets: Iterable<Socket>): (OrderedSender | undefined)[] | undefined {
+    if (!Array.isArray(sockets) || sockets.length < LARGE_GROUP) return undefined;
+    let senders = this.#senders.get(sockets);
+    if (!senders) {
+      senders = Array.from({ length: sockets.length });
+      this.#senders.set(sockets, senders);
+    }
+    return senders;
+  }
+
+  #openSender(socket: Socket, isKept: boolean): OrderedSender | undefined {
+    const connection = connectionOf(socket);
+    const sender = this.#fits === false ? undefined : openSender(connection);
+    if (sender === undefined || !this.#knows(connection)) return undefined;
+    sender.transport = connection.transport;
+    if (isKept) staysOpen(sender, connection, this.#slowReaders.looks);
+    return sender;
   }
 
   #writeOrdinarily(socket: Socket, connection: EngineConnection, write: Write): void {

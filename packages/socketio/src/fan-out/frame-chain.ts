@@ -1,3 +1,6 @@
+/** More than this is not joined: copying it would cost what a second write does. Bytes. */
+export const MAX_JOINED = 65_536;
+
 /**
  * The frames that some connections have been given in this turn of the event loop, in order. All who were given the
  * same ones hold the same chain, so that a room's members cost one pointer each, and what they are sent is joined once.

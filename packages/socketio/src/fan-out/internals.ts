@@ -3,7 +3,8 @@ import type { IncomingMessage } from "node:http";
 import { Duplex } from "node:stream";
 import type { Namespace, Socket } from "socket.io";
 import * as ws from "ws";
-import type { FrameChain } from "./frame-chain.ts";
+import { type Handle, handleOf, isTaken, writeDirectly } from "./direct-write.ts";
+import { type FrameChain, MAX_JOINED } from "./frame-chain.ts";
 
 // Everything that Holdfast uses of Socket.IO 4, Engine.IO 6 and ws 8 beyond their documentation, and nothing else, is
 // in this file, and what makes idle connections smaller in `slim-internals.ts`. `webSocketMisfit` and `connectionMisfit`
@@ -93,8 +94,13 @@ declare class WsSender {
 const IDLE = 0;
 const NOTHING = Buffer.alloc(0);
 const NO_EXTENSIONS = Object.freeze({});
+/** What Engine.IO tells about packets. */
+const WATCHED: readonly string[] = ["packetCreate", "flush", "drain"];
 
 const { Sender } = ws as unknown as { Sender: typeof WsSender | undefined };
+
+/** Nobody has looked. */
+const NEVER = -1;
 
 /** A sender that holds back frames till the end of the turn, and lets nothing else overtake them. */
 export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSender)) {
@@ -105,15 +111,28 @@ export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSen
   declare isPlain: boolean;
   /** Engine.IO's end of this WebSocket, once something was held back for it. */
   declare transport: EngineTransport | undefined;
+  /** The look (see `SlowReaders`) at which it was found open, if nothing has happened to it since. */
+  declare openAt: number;
+  /** Where to write past the stream, while nothing but this sender has. */
+  declare handle: Handle | undefined;
+  /** Bytes written past the stream that the kernel has not taken yet. */
+  declare underWay: number;
 
   /** Bytes of the last frame, or of the last ones together. */
   declare lastWrite: number;
 
   override sendFrame(list: readonly Uint8Array[], callback?: (error?: Error) => void): void {
     if (this.pending !== undefined) this.writePending();
+    this.disturbed();
     this.lastWrite = list[0]?.length ?? 0;
     if (list.length > 1) this.lastWrite += list[1]?.length ?? 0;
     super.sendFrame(list, callback);
+  }
+
+  /** Somebody else writes to it, or wants to be told: it has to be looked at before it is written to again. */
+  disturbed(): void {
+    this.openAt = NEVER;
+    this.handle = undefined;
   }
 
   /** From now on it holds this chain. */
@@ -125,14 +144,27 @@ export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSen
 
   /** @returns whether the kernel took all of it */
   writePending(): boolean {
-    const { _socket: stream, pending } = this;
-    if (pending !== undefined) {
-      pending.holders--;
-      this.pending = undefined;
-      this.lastWrite = pending.length;
-      if (stream.writable) stream.write(pending.bytes());
+    const { pending } = this;
+    if (pending === undefined) return this.underWay === 0 && this._socket.writableLength === 0;
+    pending.holders--;
+    this.pending = undefined;
+    this.lastWrite = pending.length;
+    const bytes = pending.bytes();
+    const outcome = this.handle && writeDirectly(this.handle, bytes, this);
+    if (outcome === "taken") return true;
+    const stream = this._socket;
+    if (outcome === "under way") {
+      this.underWay += bytes.length;
+      return false;
     }
-    return stream.writableLength === 0;
+    const isOne = stream.writableLength === 0 && bytes.length <= MAX_JOINED;
+    if (stream.writable) stream.write(bytes);
+    return this.underWay === 0 && isTaken(stream, isOne);
+  }
+
+  written(bytes: number, error: Error | undefined): void {
+    this.underWay -= bytes;
+    if (error && !this._socket.destroyed) this._socket.destroy(error);
   }
 }
 
@@ -153,7 +185,17 @@ class OrderedWebSocket extends ws.WebSocket {
     sender.isAwaited = false;
     sender.lastWrite = 0;
     sender.transport = undefined;
+    sender.openAt = NEVER;
+    sender.handle = undefined;
+    sender.underWay = 0;
     sender.isPlain = this.extensions === "";
+  }
+
+  override send(...args: readonly unknown[]): void {
+    // A Blob is read first, and only then given to the sender.
+    this._sender?.disturbed();
+    const base = ws.WebSocket.prototype as unknown as { send(...args: readonly unknown[]): void };
+    base.send.apply(this, args as unknown[]);
   }
 }
 
@@ -162,7 +204,8 @@ Object.defineProperty(OrderedWebSocket.prototype, "bufferedAmount", {
   configurable: true,
   get(this: OrderedWebSocket): number {
     const own: number = Reflect.get(ws.WebSocket.prototype, "bufferedAmount", this);
-    return own + (this._sender?.pending?.length ?? 0);
+    const { _sender: sender } = this;
+    return sender ? own + sender.underWay + (sender.pending?.length ?? 0) : own;
   },
 });
 
@@ -213,7 +256,9 @@ export function openSender(connection: EngineConnection): OrderedSender | undefi
   const sender = webSocket._sender;
   // It was looked at in this turn, and whatever was written to it since would have sent what it holds.
   if (sender.pending !== undefined) return sender;
-  return isPlainAndOpen(connection, webSocket) ? sender : undefined;
+  if (!isPlainAndOpen(connection, webSocket)) return undefined;
+  sender.handle = sender.underWay === 0 ? handleOf(sender._socket) : undefined;
+  return sender;
 }
 
 /**
@@ -227,9 +272,10 @@ export function writeAtOnce(connection: EngineConnection, frames: readonly Buffe
   if (connection.writeBuffer.length > 0 || connection.upgrading) return false;
   if (!(webSocket instanceof OrderedWebSocket)) return false;
   const { _sender: sender, _socket: stream } = webSocket;
-  if (sender.pending !== undefined || stream.writableLength > 0) return false;
+  if (sender.pending !== undefined || sender.underWay > 0 || stream.writableLength > 0) return false;
   if (!isPlainAndOpen(connection, webSocket)) return false;
   const bytes = Buffer.concat(frames);
+  sender.disturbed();
   sender.lastWrite = bytes.length;
   stream.write(bytes);
   return true;
@@ -250,13 +296,23 @@ function isPlainAndOpen(connection: EngineConnection, webSocket: OrderedWebSocke
   );
 }
 
+/**
+ * A sender that was found open stays so till it is disturbed: all that makes it another passes its WebSocket, but for
+ * somebody who begins to listen. What else might change is found out at the next look.
+ */
+export function staysOpen(sender: OrderedSender, connection: EngineConnection, look: number): void {
+  if (connection.listenerCount("newListener", onListener) === 0) connection.on("newListener", onListener);
+  sender.openAt = look;
+}
+
+function onListener(this: EngineConnection, event: string): void {
+  const { socket } = this.transport;
+  if (WATCHED.includes(event) && socket instanceof OrderedWebSocket) socket._sender.disturbed();
+}
+
 /** Whether somebody counts packets: they are told of each only on the ordinary path. */
 function isWatched(connection: EngineConnection): boolean {
-  return (
-    connection.listenerCount("packetCreate") > 0 ||
-    connection.listenerCount("flush") > 0 ||
-    connection.listenerCount("drain") > 0
-  );
+  return WATCHED.some((event) => connection.listenerCount(event) > 0);
 }
 
 export function isServerWatched(connection: EngineConnection): boolean {
@@ -272,6 +328,7 @@ export function lastWriteOf({ socket }: EngineTransport): number {
 /** Makes Engine.IO queue what follows until the kernel has taken what the stream holds, as after a write of its own. */
 export function holdUntilWritten(sender: OrderedSender): void {
   const { transport } = sender;
+  sender.disturbed();
   if (!transport?.writable) return;
   transport.writable = false;
   sender._socket.write(NOTHING, (error) => {

@@ -61,7 +61,7 @@ async function join({ server, clients, sockets, seen }: World, name: string, tra
       packets.push(`${label} ${JSON.stringify(args)}`);
     });
   }
-  await expect.poll(() => main.connected && other.connected, { interval: 1 }).toBe(true);
+  await expect.poll(() => main.connected && other.connected, { interval: 1, timeout: 10_000 }).toBe(true);
   for (const room of ROOMS.slice(0, 2)) for (const socket of connected) socket.join(room);
 }
 
@@ -101,7 +101,9 @@ function step(random: Random, number: number, names: readonly string[]): (world:
   }
 }
 
-it("gives every client the same packets in the same order as Socket.IO's own adapter", async () => {
+it("gives every client the same packets in the same order as Socket.IO's own adapter", {
+  timeout: 60_000,
+}, async () => {
   const random = seededRandom(testSeed());
   const [ours, stock] = [await startWorld(false), await startWorld(true)];
   const names: string[] = [];

@@ -19,6 +19,7 @@ export class SlowReaders {
   readonly #namespaces = new Set<Namespace>();
   readonly #timer: NodeJS.Timeout;
   #suspects = new Set<Socket>();
+  #looks = 0;
   #check: NodeJS.Immediate | undefined;
 
   constructor(maxQueuedBytes: number, onSlow: (socket: Socket, queuedBytes: number) => void) {
@@ -26,6 +27,11 @@ export class SlowReaders {
     this.#onSlow = onSlow;
     this.#timer = setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS);
     this.#timer.unref();
+  }
+
+  /** How often everybody was looked at. */
+  get looks(): number {
+    return this.#looks;
   }
 
   /** Sweeps this namespace's sockets too. @returns ends that */
@@ -62,6 +68,7 @@ export class SlowReaders {
   }
 
   #sweep(): void {
+    this.#looks++;
     for (const namespace of this.#namespaces) {
       for (const socket of namespace.sockets.values()) {
         if (!connectionOf(socket).transport.writable) this.#count(socket);

@@ -1,8 +1,5 @@
-import { FrameChain } from "./frame-chain.ts";
-import { type EngineTransport, holdUntilWritten, type OrderedSender } from "./internals.ts";
-
-/** More than this is not joined: copying it would cost what a second write does. Bytes. */
-export const MAX_JOINED = 65_536;
+import { FrameChain, MAX_JOINED } from "./frame-chain.ts";
+import { holdUntilWritten, type OrderedSender } from "./internals.ts";
 
 /**
  * What one turn of the event loop has for WebSockets: held back till its end, so that each is written to once.
@@ -20,7 +17,7 @@ export class Turn {
   }
 
   /** @returns false when the kernel takes no more of this connection: then nothing was added */
-  add(transport: EngineTransport, sender: OrderedSender, frame: Buffer): boolean {
+  add(sender: OrderedSender, frame: Buffer): boolean {
     let chain = sender.pending;
     if (chain !== undefined && chain.length + frame.length > MAX_JOINED) {
       if (!write(sender)) return false;
@@ -29,7 +26,6 @@ export class Turn {
     sender.hold((chain ?? this.#empty).with(frame));
     if (!sender.isAwaited) {
       sender.isAwaited = true;
-      sender.transport = transport;
       this.#waiting.push(sender);
       this.#end ??= setImmediate(() => this.flush());
     }
