@@ -41,6 +41,7 @@ export class Connection {
   readonly #redis: Redis;
   readonly #timer: NodeJS.Timeout;
   #quiet = false;
+  #isGathering = false;
   #closed = false;
   #reason: Error | undefined;
   #onClose: (error: Error) => void = () => undefined;
@@ -110,6 +111,7 @@ export class Connection {
    * @throws ReplyError that the server answered; another Error when the connection is lost.
    */
   async ask(name: string, args: readonly Argument[]): Promise<Reply> {
+    this.#gather();
     try {
       // The library does not change them.
       return (await this.#redis.callBuffer(name, args as Argument[])) as Reply;
@@ -144,6 +146,18 @@ export class Connection {
     clearInterval(this.#timer);
     this.#redis.disconnect();
     this.#onClose(error);
+  }
+
+  /** What is asked in one turn of the event loop goes in one write. */
+  #gather(): void {
+    const { stream } = this.#redis;
+    if (this.#isGathering || !stream) return;
+    this.#isGathering = true;
+    stream.cork();
+    setImmediate(() => {
+      this.#isGathering = false;
+      stream.uncork();
+    });
   }
 
   #beat(): void {

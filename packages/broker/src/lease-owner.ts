@@ -39,6 +39,8 @@ interface Held {
 
 const TTL_MS = 15_000;
 const RESTORE_AT_ONCE = 256;
+/** Places that one message to an owner names. */
+const PLACES_AT_ONCE = 256;
 /** Where an owner is told at once that a lease was taken; without it, its next renewal shows it. */
 const NEWS = "holdfast:owner:";
 
@@ -59,6 +61,8 @@ export class LeaseOwner {
   readonly #doubtful = new Map<string, { readonly group: string; readonly key: string }>();
   readonly #timer: NodeJS.Timeout;
   readonly #unwatch: () => void;
+  /** Places that were taken from other owners, which are about to be told. */
+  readonly #taken = new Map<string, string[]>();
   #news: Promise<Subscription | undefined> | undefined;
   /** Calls under way, and how many were begun: a renewal's count means something only when neither changed. */
   #pending = 0;
@@ -212,7 +216,8 @@ export class LeaseOwner {
     if (this.#closed || this.#broker.abilities.volatile !== true) return undefined;
     this.#news ??= this.#broker
       .subscribe(`${NEWS}${this.id}`, (event) => {
-        if (event.type === "volatile") void this.#check(new TextDecoder().decode(event.data));
+        if (event.type === "volatile")
+          void this.#check(new TextDecoder().decode(event.data).split("\n", PLACES_AT_ONCE));
       })
       .catch(() => {
         this.#news = undefined;
@@ -221,16 +226,30 @@ export class LeaseOwner {
     return this.#news;
   }
 
+  /** What is taken from an owner in one turn of the event loop, it is told together. */
   #tell(owner: string, place: { readonly group: string; readonly key: string }): void {
     if (this.#broker.abilities.volatile !== true) return;
-    const data = new TextEncoder().encode(placeOf(place.group, place.key));
-    this.#broker.notify(`${NEWS}${owner}`, data).catch(() => undefined);
+    if (this.#taken.size === 0) setImmediate(() => this.#tellAll());
+    const places = this.#taken.get(owner) ?? [];
+    this.#taken.set(owner, places);
+    places.push(placeOf(place.group, place.key));
+  }
+
+  #tellAll(): void {
+    const taken = [...this.#taken];
+    this.#taken.clear();
+    for (const [owner, places] of taken) {
+      for (let from = 0; from < places.length; from += PLACES_AT_ONCE) {
+        const data = new TextEncoder().encode(places.slice(from, from + PLACES_AT_ONCE).join("\n"));
+        this.#broker.notify(`${NEWS}${owner}`, data).catch(() => undefined);
+      }
+    }
   }
 
   /** The news only says where to look. */
-  async #check(place: string): Promise<void> {
-    const held = this.#held.get(place);
-    if (held) await this.#restore(held).catch(() => undefined);
+  async #check(places: readonly string[]): Promise<void> {
+    const held = places.flatMap((place) => this.#held.get(place) ?? []);
+    await Promise.all(held.map((one) => this.#restore(one).catch(() => undefined)));
   }
 }
 

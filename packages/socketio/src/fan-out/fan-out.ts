@@ -1,6 +1,6 @@
 import type { Namespace, Socket } from "socket.io";
 import { type ServerOptions, WebSocketServer } from "ws";
-import { type Encoded, frameOf } from "./frame.ts";
+import { type Encoded, frameOf, sharedFrameOf } from "./frame.ts";
 import { FrameChain, MAX_JOINED } from "./frame-chain.ts";
 import {
   connectionMisfit,
@@ -157,7 +157,7 @@ export class FanOut {
       this.#knows(connection) &&
       !isServerWatched(connection)
     ) {
-      const frames = packets.map(frameOf).filter((frame) => frame !== undefined);
+      const frames = packets.map(sharedFrameOf).filter((frame) => frame !== undefined);
       if (frames.length === packets.length && writeAtOnce(connection, frames)) {
         this.#counters.joined += packets.length;
         return;

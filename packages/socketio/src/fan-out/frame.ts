@@ -8,23 +8,12 @@ const MESSAGE = "4";
 /** What Socket.IO's encoder makes of a packet: a text, and one piece for each attachment. */
 export type Encoded = readonly unknown[];
 
-/** A packet may be written to one socket after the other, and nobody changes it meanwhile. */
-const frames = new WeakMap<Encoded, Buffer>();
-
 /**
  * The WebSocket frames that a server sends for an encoded packet over Engine.IO 4, one after the other.
  *
  * @returns undefined when it holds anything but texts and bytes (a Blob has to be awaited)
  */
 export function frameOf(encoded: Encoded): Buffer | undefined {
-  const known = frames.get(encoded);
-  if (known) return known;
-  const frame = makeFrame(encoded);
-  if (frame) frames.set(encoded, frame);
-  return frame;
-}
-
-function makeFrame(encoded: Encoded): Buffer | undefined {
   let total = 0;
   const lengths: number[] = [];
   for (const piece of encoded) {
@@ -48,6 +37,17 @@ function makeFrame(encoded: Encoded): Buffer | undefined {
     }
     at += length;
   }
+  return frame;
+}
+
+const frames = new WeakMap<Encoded, Buffer>();
+
+/** As `frameOf`, for a packet that is written to one socket after the other, and that nobody changes meanwhile. */
+export function sharedFrameOf(encoded: Encoded): Buffer | undefined {
+  const known = frames.get(encoded);
+  if (known) return known;
+  const frame = frameOf(encoded);
+  if (frame) frames.set(encoded, frame);
   return frame;
 }
 

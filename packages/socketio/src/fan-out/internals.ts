@@ -261,6 +261,14 @@ export function openSender(connection: EngineConnection): OrderedSender | undefi
   return sender;
 }
 
+/** What is written to a WebSocket until this is called goes in one write, whoever writes it; unless something waits already. */
+export function gatherWrites(connection: EngineConnection): () => void {
+  const stream = connection.transport.socket?._socket;
+  if (!stream || stream.writableLength > 0 || stream.writableCorked > 0) return () => {};
+  stream.cork();
+  return () => stream.uncork();
+}
+
 /**
  * Writes frames now and together, to a WebSocket that takes them though Engine.IO has not been told yet that what it
  * wrote before has gone: nothing is on its way but in the kernel.
@@ -272,7 +280,9 @@ export function writeAtOnce(connection: EngineConnection, frames: readonly Buffe
   if (connection.writeBuffer.length > 0 || connection.upgrading) return false;
   if (!(webSocket instanceof OrderedWebSocket)) return false;
   const { _sender: sender, _socket: stream } = webSocket;
-  if (sender.pending !== undefined || sender.underWay > 0 || stream.writableLength > 0) return false;
+  const isCorked = stream.writableCorked > 0;
+  if (sender.pending !== undefined || sender.underWay > 0 || (stream.writableLength > 0 && !isCorked))
+    return false;
   if (!isPlainAndOpen(connection, webSocket)) return false;
   const bytes = Buffer.concat(frames);
   sender.disturbed();

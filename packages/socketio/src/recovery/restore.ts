@@ -5,7 +5,7 @@ import { type Place, parsePlace } from "./place.ts";
 import { eachOnce, messageIds, replayOf } from "./replay.ts";
 import { Session } from "./session.ts";
 import type { SessionHost } from "./session-host.ts";
-import { encodeSessionRecord, type SessionRecord, type SessionRoom } from "./session-record.ts";
+import type { SessionRoom } from "./session-record.ts";
 import type { SessionsContext } from "./sessions.ts";
 
 /** What Socket.IO makes a recovered socket of. */
@@ -148,9 +148,8 @@ export class Restore {
       const found = await store.find(pid);
       if (this.#isOver) throw new Refused("broker");
       if (found?.record.namespace !== this.#host.namespace) throw new Refused("session");
-      const { record, version } = found;
-      if (await store.take(pid, version, encode(record))) {
-        const session = Session.from(record);
+      if (await store.take(pid, found)) {
+        const session = Session.from(found.record);
         if (this.#isOver) store.remove(pid);
         return session;
       }
@@ -227,8 +226,4 @@ export class Restore {
     session.isBroken = true;
     this.#host.leaveAll(session.sid);
   }
-}
-
-function encode(record: SessionRecord): Uint8Array {
-  return encodeSessionRecord(record, JSON.stringify(record.data) ?? "null") ?? new Uint8Array();
 }

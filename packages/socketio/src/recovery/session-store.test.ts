@@ -1,7 +1,7 @@
 import { type Broker, openEmbeddedBroker } from "@holdfast/broker";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { encodeSessionRecord } from "./session-record.ts";
-import { SessionStore } from "./session-store.ts";
+import { type FoundSession, SessionStore } from "./session-store.ts";
 
 const pid = "0123456789abcdefghij";
 const other = "abcdefghij0123456789";
@@ -72,7 +72,7 @@ it("lets one node have a session: who was taken over is told, and can't write it
   const [a, b] = [open("a"), open("b")];
   await a.write(pid, () => record("a"));
   const session = await b.find(pid);
-  expect(await b.take(pid, session?.version ?? 0, record("b") as Uint8Array)).toBe(true);
+  expect(await b.take(pid, { ...(session as FoundSession), value: record("b") as Uint8Array })).toBe(true);
   await expect.poll(() => lost).toEqual([`a ${pid}`]);
   expect(await a.write(pid, () => record("late"))).toBe("refused");
   expect(await found(a)).toBe("b");
@@ -83,9 +83,7 @@ it("takes over only what was found, however many try", async () => {
   const nodes = [open("a"), open("b"), open("c")];
   await nodes[0]?.write(pid, () => record("a"));
   const session = await nodes[0]?.find(pid);
-  const taken = await Promise.all(
-    nodes.map((store) => store.take(pid, session?.version ?? 0, record("new") as Uint8Array)),
-  );
+  const taken = await Promise.all(nodes.map((store) => store.take(pid, session as FoundSession)));
   expect(taken.filter(Boolean)).toHaveLength(1);
 });
 

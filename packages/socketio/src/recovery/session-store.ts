@@ -1,4 +1,5 @@
 import { type Broker, BrokerError, LeaseOwner } from "@holdfast/broker";
+import { CallBatches } from "./call-batches.ts";
 import { decodeSessionRecord, isId, type SessionRecord } from "./session-record.ts";
 
 export interface SessionStoreOptions {
@@ -15,6 +16,8 @@ export interface SessionStoreOptions {
 /** A session that can be taken over. */
 export interface FoundSession {
   readonly record: SessionRecord;
+  /** Its bytes. */
+  readonly value: Uint8Array;
   readonly version: number;
 }
 
@@ -40,8 +43,6 @@ interface Writing {
 
 const GROUP = "holdfast:session:";
 const KEY = "record";
-/** Calls to the broker under way at a time. */
-const CALLS = 256;
 /** How long closing waits for writes. */
 const CLOSE_MS = 2_000;
 const FULL = new Set(["LEASE_LIMIT", "BROKER_FULL"]);
@@ -57,8 +58,7 @@ export class SessionStore {
   readonly #options: SessionStoreOptions;
   readonly #writing = new Map<string, Writing>();
   readonly #ending = new Map<string, NodeJS.Timeout>();
-  readonly #waiting: (() => void)[] = [];
-  #free = CALLS;
+  readonly #calls = new CallBatches();
 
   constructor(broker: Broker, options: SessionStoreOptions) {
     this.#broker = broker;
@@ -99,19 +99,19 @@ export class SessionStore {
     if (!isId(pid)) return undefined;
     // This node's own writes of it come first.
     for (let own = this.#writing.get(pid); own; own = this.#writing.get(pid)) await own.done.promise;
-    const leases = await this.#call(() => this.#broker.leases.list(GROUP + pid));
+    const leases = await this.#calls.run(() => this.#broker.leases.list(GROUP + pid));
     const lease = leases.find(({ key }) => key === KEY);
     const record = lease && decodeSessionRecord(lease.value);
-    return lease && record?.pid === pid ? { record, version: lease.version } : undefined;
+    return lease && record?.pid === pid ? { record, value: lease.value, version: lease.version } : undefined;
   }
 
   /**
    * Makes a session this node's, unless somebody wrote it since it was found. The node that had it is told.
    * Rejects as `LeaseTable.put` does.
    */
-  async take(pid: string, version: number, value: Uint8Array): Promise<boolean> {
+  async take(pid: string, { version, value }: FoundSession): Promise<boolean> {
     const { lingerMs } = this.#options;
-    const put = await this.#call(() =>
+    const put = await this.#calls.run(() =>
       this.#owner.put(GROUP + pid, KEY, value, { lingerMs, expect: version }),
     );
     return put.type === "put";
@@ -161,7 +161,7 @@ export class SessionStore {
       const value = writing.make();
       if (!value) return this.#giveUp(pid, "unwritable");
       try {
-        const isStored = await this.#call(async () => {
+        const isStored = await this.#calls.run(async () => {
           if (writing.ended.signal.aborted) return false;
           const put = await this.#owner.put(GROUP + pid, KEY, value, { lingerMs });
           return put.type === "put";
@@ -191,18 +191,6 @@ export class SessionStore {
   #keep(pid: string): void {
     clearTimeout(this.#ending.get(pid));
     this.#ending.delete(pid);
-  }
-
-  async #call<T>(call: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await call();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
   }
 }
 

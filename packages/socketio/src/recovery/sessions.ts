@@ -6,6 +6,7 @@ import type { PacketEntry } from "../cluster/packet-entry.ts";
 import { LOCAL_ROOM_PREFIX, type Room } from "../cluster/room-channel.ts";
 import type { HoldfastCounters } from "../counters.ts";
 import type { HoldfastEvent } from "../events.ts";
+import { connectionOf, gatherWrites } from "../fan-out/internals.ts";
 import { PLACE_EVENT } from "../wire.ts";
 import type { NewestPages } from "./newest-pages.ts";
 import { MAX_KEPT } from "./outbox.ts";
@@ -277,9 +278,11 @@ export class Sessions {
     const kept = eachOnce(session.kept ?? [], session.had);
     session.kept = undefined;
     // Socket.IO's own packet that says so comes first.
+    const write = gatherWrites(connectionOf(socket));
     queueMicrotask(() => {
       if (session.isBroken) this.#end(session);
       else this.#release(session);
+      write();
       if (!session.isOver && this.#isDataChanged(session)) void this.#save(session);
     });
     if (session.isBroken) return session;
