@@ -358,7 +358,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
    * @returns false where nothing is on its way to it, and nothing was done
    */
   #direct(socket: Socket, packet: StockPacket, { volatile, compress }: WriteOptions): boolean {
-    const { directs, handOver, isQuiet } = this.#cluster;
+    const { directs, isQuiet } = this.#cluster;
     const { sessions } = this;
     const isHeld = sessions?.isHeld(socket) === true;
     if (isQuiet && !isHeld && !directs.has(socket)) return false;
@@ -368,7 +368,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     const packets = this.nsp.server.encoder.encode({ ...packet, nsp: this.nsp.name });
     const bytes = bytesOf(packets);
     const how = { volatile: volatile === true, compress: compress !== false };
-    const write = () => handOver([socket], packets, how);
+    const write = () => this.#cluster.handOverInTurn(socket, packets, how);
     directs.put(socket, earlier, bytes, sessions ? () => sessions.behind(socket, bytes, write) : write);
     return true;
   }

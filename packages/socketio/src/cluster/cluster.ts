@@ -11,10 +11,10 @@ import { ControlPlane } from "./control-plane.ts";
 import { DirectPackets, type Earlier } from "./direct-packets.ts";
 import { type EmitOrder, EmitQueue, type Emitted } from "./emit-queue.ts";
 import { FollowedRooms } from "./followed-rooms.ts";
-import type { HandOver, HandOverAll } from "./hand-over.ts";
+import type { HandOver, HandOverAll, HandOverOptions } from "./hand-over.ts";
 import type { Members } from "./members.ts";
 import { doRequest } from "./requests-here.ts";
-import { isPlainChannel } from "./room-channel.ts";
+import { isPlainChannel, roomChannel } from "./room-channel.ts";
 import type { StockServer } from "./stock.ts";
 
 export interface ClusterOptions {
@@ -181,6 +181,15 @@ export class Cluster {
       emitted?.then(told, () => told([]));
     }
     return found;
+  }
+
+  /** Hands a packet to one socket in its turn, when nobody is there to be told what it throws. */
+  handOverInTurn(socket: Socket, packets: readonly (string | Uint8Array)[], how: HandOverOptions): void {
+    try {
+      this.handOver([socket], packets, how);
+    } catch (error) {
+      this.onEvent({ type: "delivery-failed", channel: roomChannel(socket.nsp.name, socket.id), error });
+    }
   }
 
   /** Emits to these channels from now on wait until this is settled. */

@@ -160,11 +160,11 @@ export class Delivery {
     const data = isPlaceless ? [...packet.data, null] : packet.data;
     const packets = encodePacket(nsp, { data, id: packet.id });
     const write = { compress: compress !== false, volatile: volatile === true };
-    const { directs, handOver } = this.#cluster;
+    const { directs } = this.#cluster;
     this.#write(sockets, packet.data, packets, write, (socket) => {
       // Not before what was emitted to this socket alone.
       if (!directs.has(socket)) return true;
-      directs.put(socket, [], bytesOf(packets), () => handOver([socket], packets, write));
+      directs.put(socket, [], bytesOf(packets), () => this.#cluster.handOverInTurn(socket, packets, write));
       return false;
     });
     return sockets.length;

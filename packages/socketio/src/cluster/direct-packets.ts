@@ -6,6 +6,9 @@ const MOST_MS = 2_000;
 /** Packets that wait for their turn at one socket, and their bytes; past it all of them are written at once. */
 const MAX_WAITING = { packets: 1_000, bytes: 1024 * 1024 } as const;
 
+/** Sockets that are looked for one by one in a list of others. */
+const FEW = 8;
+
 /** An entry of a room's log that a packet comes after. */
 export interface Earlier {
   readonly channel: string;
@@ -52,6 +55,11 @@ class Line {
 
   get isEmpty(): boolean {
     return this.#directs.length === 0;
+  }
+
+  /** What comes from a log has to wait, too: where it belongs is not known yet. */
+  get isBlocked(): boolean {
+    return this.#directs[0]?.earlier.some(({ offset }) => offset === undefined) === true;
   }
 
   get isFull(): boolean {
@@ -116,6 +124,13 @@ class Line {
   }
 }
 
+/** The sockets of one packet: those that are given it now, and those at which it has to wait. */
+interface Parted {
+  readonly sockets: readonly Socket[];
+  readonly free: readonly Socket[];
+  readonly held: readonly (readonly [Socket, Line])[];
+}
+
 /**
  * What the program writes to its own sockets past the logs. As on one server in memory, an emit to a room and then one to
  * a socket that is in it come in this order, although the first takes the way through its log: the second waits for it.
@@ -123,8 +138,12 @@ class Line {
  */
 export class DirectPackets {
   readonly #lines = new Map<Socket, Line>();
+  /** Those at which what comes from a log has to wait. */
+  readonly #blocked = new Map<Socket, Line>();
   /** Lines that are told how far a log has come. */
   readonly #byChannel = new Map<string, Map<Socket, Line>>();
+  /** How the sockets of the last packet were parted; undefined once others are blocked. */
+  #parted: Parted | undefined;
 
   has(socket: Socket): boolean {
     return this.#lines.has(socket);
@@ -153,6 +172,7 @@ export class DirectPackets {
       line.channels.add(channel);
     }
     if (line.isFull) this.flush(socket);
+    else this.#mark(socket, line);
   }
 
   /** Where an entry is that something of this socket comes after was told. */
@@ -163,14 +183,10 @@ export class DirectPackets {
 
   /** Those of the sockets that can be given now what came from a log; the others are given it in its turn. */
   writable(sockets: readonly Socket[], write: (socket: Socket) => void): readonly Socket[] {
-    if (this.#lines.size === 0) return sockets;
-    return sockets.filter((socket) => {
-      const line = this.#lines.get(socket);
-      if (!line) return true;
-      line.arrived({ write: () => write(socket) });
-      this.#advance(socket, line);
-      return false;
-    });
+    if (this.#blocked.size === 0) return sockets;
+    const parted = this.#part(sockets);
+    for (const [socket, line] of parted.held) line.arrived({ write: () => write(socket) });
+    return parted.free;
   }
 
   /** What was in a log up to here has been handed out. */
@@ -192,11 +208,37 @@ export class DirectPackets {
   #advance(socket: Socket, line: Line): void {
     line.advance();
     if (line.isEmpty) this.#remove(socket, line);
+    else this.#mark(socket, line);
+  }
+
+  #mark(socket: Socket, line: Line): void {
+    const { isBlocked } = line;
+    if (isBlocked === this.#blocked.has(socket)) return;
+    if (isBlocked) this.#blocked.set(socket, line);
+    else this.#blocked.delete(socket);
+    this.#parted = undefined;
+  }
+
+  /** The same array again, for packets that come together, is parted once: the fan-out has less to do then, too. */
+  #part(sockets: readonly Socket[]): Parted {
+    if (this.#parted?.sockets === sockets) return this.#parted;
+    const held: [Socket, Line][] = [];
+    const isFree = (socket: Socket) => {
+      const line = this.#blocked.get(socket);
+      if (line) held.push([socket, line]);
+      return !line;
+    };
+    const isNone =
+      this.#blocked.size <= FEW && ![...this.#blocked.keys()].some((one) => sockets.includes(one));
+    const free = isNone ? sockets : sockets.filter(isFree);
+    this.#parted = { sockets, free: held.length === 0 ? sockets : free, held };
+    return this.#parted;
   }
 
   #remove(socket: Socket, line: Line): void {
     if (this.#lines.get(socket) !== line) return;
     this.#lines.delete(socket);
+    if (this.#blocked.delete(socket)) this.#parted = undefined;
     clearTimeout(line.timer);
     for (const channel of line.channels) {
       const lines = this.#byChannel.get(channel);
