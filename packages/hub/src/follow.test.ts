@@ -114,6 +114,50 @@ it("says the greatest seq handed out so far, the entry in hand included", async 
   expect(hub.seq).toBe(seen.at(-1));
 });
 
+describe("having handed out everything up to a seq", () => {
+  const saidToItself = (after: number) =>
+    expect
+      .poll(async () => (await broker.history("holdfast:node:n", { limit: 0 })).seq)
+      .toBeGreaterThan(after);
+
+  it("is waited for where something is on its way, though nothing more comes on any channel", async () => {
+    await hub.follow(recorder, "a").ready;
+    gate.hold();
+    await publish("a", "one");
+    const { seq } = await publish("b", "two");
+    const reached = hub.upTo(seq).then((isSo) => recorder.told.push(`reached: ${isSo}`));
+    await saidToItself(seq);
+    expect(recorder.told).toEqual([]);
+    gate.release();
+    await reached;
+    expect(recorder.told).toEqual(["a 1 one", "reached: true"]);
+    expect(hub.seq).toBeGreaterThan(seq);
+  });
+
+  it("costs nothing where that is so already", async () => {
+    await hub.follow(recorder, "a").ready;
+    const { seq } = await publish("a", "one");
+    const before = gate.subscribed;
+    expect(await hub.upTo(seq)).toBe(true);
+    expect(gate.subscribed).toBe(before);
+  });
+
+  it("is not so where the log is not the one of that seq any more, nor once the hub is closed", async () => {
+    await hub.follow(recorder, "a").ready;
+    const { seq } = await publish("a", "one");
+    gate.hold();
+    const lost = hub.upTo(seq + 1000);
+    await saidToItself(seq);
+    gate.release();
+    expect(await lost).toBe(false);
+    gate.hold();
+    const closing = hub.upTo(seq + 1000);
+    await saidToItself(hub.seq);
+    await hub.close();
+    await expect(closing).rejects.toMatchObject({ code: "HUB_CLOSED" });
+  });
+});
+
 describe("a read of the log", () => {
   it("is shared with equal ones of the same turn, and shows all that was accepted before it was asked for", async () => {
     await publish("a", "one");

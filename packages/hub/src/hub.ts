@@ -3,6 +3,7 @@ import { Channel, type ChannelContext } from "./channel.ts";
 import { type HubCounters, zeroCounters } from "./counters.ts";
 import { HubError } from "./errors.ts";
 import type { HubEvent } from "./events.ts";
+import { Fence } from "./fence.ts";
 import { ClosedFollowing, type Following, OpenFollowing } from "./following.ts";
 import { LogReader } from "./log-reader.ts";
 import { Member } from "./member.ts";
@@ -22,6 +23,9 @@ export interface HubBinding {
   close(): void;
 }
 
+/** For whom something is followed that nobody is given. */
+const NOBODY: Outlet = { deliver: () => {}, reset: () => {} };
+
 /**
  * One node's view of the channels: which are followed here, what was delivered last, and who is live. It delivers
  * only what comes back from the broker. The broker stays its maker's to close.
@@ -38,6 +42,7 @@ export class Hub {
   readonly #context: ChannelContext;
   readonly #reader: LogReader;
   readonly #probe: Probe;
+  readonly #fence: Fence;
   readonly #channels = new Map<string, Channel>();
   readonly #lingering = new Map<Channel, NodeJS.Timeout>();
   readonly #members = new Map<Outlet, Set<Member>>();
@@ -56,6 +61,9 @@ export class Hub {
     this.#probe = new Probe(broker, this.#settings, (channel, error) =>
       this.#failed("probe", channel, error),
     );
+    const { channel } = this.#probe;
+    const follow = () => this.follow(NOBODY, channel);
+    this.#fence = new Fence({ broker, sequence: this.#sequence, channel, follow });
   }
 
   /** A message that this node published to itself has come back lately. */
@@ -78,6 +86,20 @@ export class Hub {
    */
   get inOrder(): boolean {
     return this.#sequence.inOrder;
+  }
+
+  /**
+   * Resolves once this node has handed out everything of the channels that it follows up to a `seq` of an entry that was
+   * accepted: what was read of one channel may be newer than what has come on others. One publish, where `seq` is not there yet.
+   *
+   * @returns whether it has: false where logs were begun anew meanwhile, and on a broker without the ability `oneSequence`.
+   *   Rejects as `Broker.subscribe` and `Broker.publish` do, and with HubError `HUB_CLOSED`.
+   */
+  async upTo(seq: number): Promise<boolean> {
+    if (this.broker.abilities.oneSequence !== true) return false;
+    // One that was on its way may be from before.
+    for (let tries = 0; tries < 2 && this.seq < seq; tries++) await this.#fence.pass();
+    return this.seq >= seq;
   }
 
   /** Hands all of a channel's entries, resets and volatile messages to an outlet, which need not be attached. */

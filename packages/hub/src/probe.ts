@@ -1,5 +1,8 @@
-import type { Broker, Subscription } from "@holdfast/broker";
+import type { Broker, Retention, Subscription } from "@holdfast/broker";
 import type { HubSettings } from "./options.ts";
+
+/** What is kept of what a node says to itself. */
+export const OWN_RETENTION: Retention = { maxEntries: 1, maxAgeMs: 60_000 };
 
 /**
  * Whether this node gets what is published: it publishes to a channel of its own and waits for that to come back.
@@ -8,7 +11,7 @@ import type { HubSettings } from "./options.ts";
 export class Probe {
   readonly #broker: Broker;
   readonly #settings: HubSettings;
-  readonly #channel: string;
+  readonly channel: string;
   readonly #onError: (channel: string, error: unknown) => void;
   readonly #expected = new Map<string, () => void>();
   #subscription: Promise<Subscription> | undefined;
@@ -23,7 +26,7 @@ export class Probe {
     this.#settings = settings;
     this.#onError = onError;
     // A node's name may hold what a channel's may not.
-    this.#channel = `holdfast:node:${settings.node.replace(/[^A-Za-z0-9_.-]/g, "-").slice(0, 150)}`;
+    this.channel = `holdfast:node:${settings.node.replace(/[^A-Za-z0-9_.-]/g, "-").slice(0, 150)}`;
     void this.#round();
   }
 
@@ -46,7 +49,7 @@ export class Probe {
     const { promise: timeout, reject } = Promise.withResolvers<never>();
     const { probeTimeoutMs, probeIntervalMs } = this.#settings;
     const timer = setTimeout(() => {
-      reject(new Error(`a message to ${this.#channel} did not come back within ${probeTimeoutMs} ms`));
+      reject(new Error(`a message to ${this.channel} did not come back within ${probeTimeoutMs} ms`));
     }, probeTimeoutMs);
     const token = `${process.pid}-${started}-${++this.#count}`;
     try {
@@ -54,7 +57,7 @@ export class Probe {
       this.#set(true);
     } catch (error) {
       if (!this.#closed) {
-        this.#onError(this.#channel, error);
+        this.#onError(this.channel, error);
         this.#set(false, error);
       }
     } finally {
@@ -70,14 +73,14 @@ export class Probe {
     const arrived = new Promise<void>((resolve) => this.#expected.set(token, resolve));
     this.#subscription ??= this.#listen();
     await this.#subscription;
-    await this.#broker.publish(this.#channel, new TextEncoder().encode(token), {
-      retention: { maxEntries: 1, maxAgeMs: 60_000 },
+    await this.#broker.publish(this.channel, new TextEncoder().encode(token), {
+      retention: OWN_RETENTION,
     });
     await arrived;
   }
 
   #listen(): Promise<Subscription> {
-    const subscription = this.#broker.subscribe(this.#channel, (event) => {
+    const subscription = this.#broker.subscribe(this.channel, (event) => {
       if (event.type === "subscribed") this.#isSubscribed = true;
       if (event.type === "entry") this.#expected.get(new TextDecoder().decode(event.entry.data))?.();
     });

@@ -59,6 +59,8 @@ export class Sequence {
   /** The log counts anew, and nothing of it was handed out yet. */
   #isUncounted = false;
   #seq = 0;
+  #isOver = false;
+  #waiting: { readonly seq: number; readonly resolve: () => void }[] = [];
 
   constructor(
     abilities: Abilities,
@@ -79,6 +81,12 @@ export class Sequence {
 
   get inOrder(): boolean {
     return this.#isOne && !this.#gaveWay && !this.#isUncounted;
+  }
+
+  /** Resolves once `seq` is at least this, or begins anew, or ends. */
+  reached(seq: number): Promise<void> {
+    if (this.#seq >= seq || this.#isOver) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ seq, resolve }));
   }
 
   behind(channel: Sequenced): void {
@@ -106,8 +114,10 @@ export class Sequence {
 
   /** What is held is dropped. */
   end(): void {
+    this.#isOver = true;
     this.#behind.clear();
     this.#keep([]);
+    this.#wake();
   }
 
   #hold(channel: Sequenced, event: SequencedEvent): void {
@@ -181,6 +191,7 @@ export class Sequence {
     else if (isBegunAnew(event)) {
       this.#seq = 0;
       this.#isUncounted = true;
+      this.#wake();
     }
     channel.handOut(event);
   }
@@ -189,6 +200,13 @@ export class Sequence {
     this.#isUncounted = false;
     if (seq > this.#seq) this.#seq = seq;
     else if (this.#isOne) this.#counters.late++;
+    if (this.#waiting.length > 0) this.#wake(this.#seq);
+  }
+
+  #wake(seq = Number.POSITIVE_INFINITY): void {
+    const due = this.#waiting.filter((one) => one.seq <= seq);
+    this.#waiting = this.#waiting.filter((one) => one.seq > seq);
+    for (const { resolve } of due) resolve();
   }
 
   #keep(held: Held[]): void {

@@ -32,7 +32,7 @@ export class GatedBroker implements Broker {
     this.#broker = broker;
   }
 
-  /** From here on events wait. */
+  /** From here on events wait; a subscription begins at once, where the log is then. */
   hold(): void {
     this.#held ??= [];
   }
@@ -78,7 +78,7 @@ export class GatedBroker implements Broker {
     const subscription = await this.#broker.subscribe(
       channel,
       (event) => {
-        if (this.#held) this.#held.push(() => listener(event));
+        if (this.#held && event.type !== "subscribed") this.#held.push(() => listener(event));
         else listener(event);
       },
       options,

@@ -2,6 +2,7 @@ import { openEmbeddedBroker } from "@holdfast/broker";
 import { seededRandom, testSeed } from "@holdfast/broker/testing";
 import type { Server } from "socket.io";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { GatedBroker } from "../../../hub/test/gated-broker.ts";
 import { TestCluster, until } from "../../test/cluster.ts";
 import { joinLobby, RecoveryCluster, serverSide } from "../../test/recovery-cluster.ts";
 import type { Wanderer } from "../../test/wanderer.ts";
@@ -767,4 +768,53 @@ it("stores nothing and starts every client anew where entries have no order over
   ]);
   await plain.close();
   await broker.close();
+});
+
+it("gives back in order what a node reads of a room that it follows only now, and what it has not heard yet of others", async () => {
+  const joinBoth = (io: Server) => {
+    io.on("connection", (socket) => {
+      if (!socket.recovered) void socket.join(["heard", "fresh"]);
+    });
+  };
+  const a = await cluster.node(joinBoth);
+  const link = new GatedBroker(cluster.broker);
+  const b = await cluster.node(
+    (io) => io.on("connection", (socket) => void socket.join("heard")),
+    {},
+    { broker: link },
+  );
+  const resident = cluster.client();
+  await resident.connect(b);
+  const client = cluster.client();
+  await client.connect(a);
+  a.io.to("heard").emit("n", 1);
+  await given(client, 1);
+  await given(resident, 1);
+  await stored(client, "fresh");
+  client.cut();
+  link.hold();
+  await a.holdfast.emit(a.io.to("heard"), "n", 2);
+  await a.holdfast.emit(a.io.to("fresh"), "n", 3);
+  const before = b.holdfast.hub.counters.reads;
+  const back = client.connect(b);
+  await until(() => b.holdfast.hub.counters.reads > before);
+  await vi.waitFor(async () => {
+    const { seq } = await cluster.broker.history("fresh", { limit: 0 });
+    const own = await cluster.broker.history("holdfast:node:node-1", { limit: 0 });
+    expect(own.seq).toBeGreaterThan(seq);
+  });
+  expect(client.socket.connected).toBe(false);
+  link.release();
+  await back;
+  expect(client.recovered).toBe(true);
+  await given(client, 3);
+  expect(client.numbers).toEqual([1, 2, 3]);
+  expect(client.disorder).toBe(0);
+  // And so its place is one that nothing is missing before.
+  client.cut();
+  await client.connect(a);
+  expect(client.recovered).toBe(true);
+  a.io.to("heard").emit("n", 4);
+  await given(client, 4);
+  expect(client.numbers).toEqual([1, 2, 3, 4]);
 });

@@ -55,7 +55,7 @@ export function replayOf(
   for (const { channel, entry } of missed) {
     const { packet, place } = replayedOf(channel, entry);
     if (packet && isForSession(packet, namespace, rooms)) {
-      replayed.push({ channel, offset: entry.offset, packet, place });
+      replayed.push({ channel, offset: entry.offset, seq: entry.seq, packet, place });
     }
   }
   return replayed;

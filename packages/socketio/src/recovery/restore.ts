@@ -198,6 +198,9 @@ export class Restore {
     options: MissedOptions,
   ): Promise<void> {
     const { namespace } = this.#host;
+    // A room that is followed only now was read as it is, and what others have before that may still be on its way here.
+    const newest = missed.entries.at(-1)?.entry.seq ?? 0;
+    if (!(await this.#context.hub.upTo(newest))) throw new Refused("epoch");
     // The client may have been given entries that come to this node only now.
     for (const [channel, offset] of missed.reached) await this.#host.reached(channel, offset);
     const packets = replayOf(missed.entries, namespace, this.#host.roomsOf(session.sid));
@@ -210,7 +213,10 @@ export class Restore {
       ({ channel, offset }) => offset > (missed.reached.get(channel) ?? 0),
     );
     session.had = had;
-    session.kept = eachOnce([...packets, ...live], had);
+    session.kept = eachOnce(
+      [...packets, ...live].sort((a, b) => a.seq - b.seq),
+      had,
+    );
     this.#context.counters.replayed += packets.length;
   }
 

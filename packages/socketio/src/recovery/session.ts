@@ -8,6 +8,7 @@ import { LEFT_ROOMS, type Mark, type SessionRecord, type SessionRoom } from "./s
 export interface KeptPacket {
   readonly channel: string;
   readonly offset: number;
+  readonly seq: number;
   readonly packet: PacketEntry;
   readonly place: string;
 }

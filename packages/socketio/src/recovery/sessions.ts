@@ -76,7 +76,7 @@ export class Sessions {
     for (const session of this.#pending) {
       if (session.isBroken || !session.rooms.has(room)) continue;
       if (!isForSession(packet, this.#host.namespace, this.#host.roomsOf(session.sid))) continue;
-      this.#keep(session, { channel, offset, packet, place }, entry.data.length);
+      this.#keep(session, { channel, offset, seq, packet, place }, entry.data.length);
     }
   }
 
