@@ -24,6 +24,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
+function fail(): never {
+  throw new Error("there is no such listener");
+}
+
 function open(options: EmbeddedBrokerOptions = {}): Broker {
   const broker = openEmbeddedBroker(options);
   opened.push(broker);
@@ -327,6 +331,36 @@ describe("time and bounds", () => {
     await swept(broker);
     expect(await broker.history("idle", { since: position })).toMatchObject({ reason: "epoch" });
     expect((await broker.history("followed", {})).head).toEqual(head);
+  });
+
+  test("a channel that nobody has published to costs no commit, and keeps its epoch when it is left and when it is", async () => {
+    const broker = open();
+    const commits = vi.spyOn(DatabaseSync.prototype, "exec");
+    const seen = Array.from({ length: 20 }, record);
+    const following = await Promise.all(seen.map(({ listener }, n) => broker.subscribe(`c${n}`, listener)));
+    expect(commits).not.toHaveBeenCalled();
+    const began = seen.map(({ events }) => (events[0]?.type === "subscribed" ? events[0].position : undefined));
+    expect(new Set(began.map((position) => position?.epoch)).size).toBe(20);
+    for (const subscription of following.slice(0, 15)) await subscription.close();
+    // Some come back before the row is made, and some after.
+    await broker.subscribe("c0", seen[0]?.listener ?? fail);
+    await vi.waitFor(() => expect(commits).toHaveBeenCalledWith("COMMIT"), WAIT);
+    for (const [n, since] of began.entries()) {
+      if (n % 2 === 0) await broker.publish(`c${n}`, bytes("x"));
+      const page = await broker.history(`c${n}`, since && { since });
+      expect(page).toMatchObject({ type: "page", head: { epoch: since?.epoch, offset: (n + 1) % 2 } });
+    }
+    expect(seen[0]?.texts()).toEqual(["x"]);
+    expect(seen[16]?.texts()).toEqual(["x"]);
+  });
+
+  test("channels count before anybody has published to them, too", async () => {
+    const broker = open({ maxChannels: 3 });
+    for (const name of ["a", "b", "c"]) await broker.subscribe(name, () => undefined);
+    const limit = { code: "CHANNEL_LIMIT" };
+    await expect(broker.subscribe("d", () => undefined)).rejects.toMatchObject(limit);
+    await expect(broker.publish("d", bytes("x"))).rejects.toMatchObject(limit);
+    for (const name of ["a", "b", "c"]) await broker.publish(name, bytes("x"));
   });
 
   test("a page is bounded in bytes", async () => {

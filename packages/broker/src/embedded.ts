@@ -14,7 +14,7 @@ import {
 } from "./limits.ts";
 import type { Channel } from "./log-rows.ts";
 import { storeError } from "./log-schema.ts";
-import { LogStore, positionOf } from "./log-store.ts";
+import { LogStore, newEpoch, positionOf } from "./log-store.ts";
 import { type Bounds, readNumbers } from "./options.ts";
 import type {
   Broker,
@@ -112,7 +112,8 @@ const SWEEP_AGAIN_MS = 20;
  * A broker inside this process, on SQLite: in memory, or in one file which it holds alone. With a file, an accepted
  * entry is on the disk.
  *
- * A channel's epoch is random, made when the channel is first used, and kept as long as the file.
+ * A channel's epoch is random, made when the channel is first used, and kept as long as the file. In memory, a channel
+ * that is subscribed and was never published to costs no row until it is left: a node follows one for each of its sockets.
  *
  * @throws BrokerError `OPTIONS_INVALID`, `RETENTION_INVALID`, `STORE_IN_USE`, `STORE_UNUSABLE`
  */
@@ -142,6 +143,9 @@ class EmbeddedBroker implements Broker {
   /** What the transaction under way has appended; delivered once it is committed. */
   #accepted: { readonly channel: string; readonly entry: Entry }[] = [];
   #sweeping: NodeJS.Timeout | undefined;
+  /** There may be channels that have a feed and no row. */
+  #hasUnwritten = false;
+  #wasCrowded = false;
   #closed = false;
 
   constructor(path: string | undefined, settings: Settings) {
@@ -149,7 +153,7 @@ class EmbeddedBroker implements Broker {
     // One for all channels: a node has one for each of its sockets.
     this.#host = {
       read: (channel, since) => this.history(channel, { since }),
-      empty: (channel) => this.#feeds.delete(channel),
+      empty: (channel) => this.#emptied(channel),
       onListenerError: settings.onListenerError,
     };
     this.abilities = { ...ALL, durable: path === undefined ? IN_MEMORY : true };
@@ -213,6 +217,9 @@ class EmbeddedBroker implements Broker {
     options: SubscribeOptions = {},
   ): Promise<Subscription> {
     checkSubscribe(channel, options);
+    this.#refuseClosed();
+    const feed = this.#feeds.get(channel) ?? this.#unwritten(channel);
+    if (feed) return feed.join(listener, options);
     const row = await this.#channel(channel);
     return this.#feed(channel, positionOf(row)).join(listener, options);
   }
@@ -241,7 +248,7 @@ class EmbeddedBroker implements Broker {
 
   #append(name: string, data: Uint8Array, options: PublishOptions): Published {
     const now = this.#settings.clock();
-    const channel = this.#store.open(name, now);
+    const channel = this.#open(name, now);
     const appended = this.#store.append(channel, data, options, now);
     if (appended.type === "duplicate")
       return { position: appended.position, seq: appended.seq, duplicate: true };
@@ -254,11 +261,49 @@ class EmbeddedBroker implements Broker {
     this.#refuseClosed();
     const found = this.#reading(() => this.#store.find(name));
     if (found) return found;
-    await this.#group.add(JOB_BYTES, () => this.#store.open(name, this.#settings.clock()));
+    await this.#group.add(JOB_BYTES, () => this.#open(name, this.#settings.clock()));
     this.#refuseClosed();
     const made = this.#reading(() => this.#store.find(name));
     if (!made) throw new BrokerError("BROKER_UNAVAILABLE", "The channel could not be made.");
     return made;
+  }
+
+  /** In a transaction. What was told of a channel that has no row yet stays true once it has one. */
+  #open(name: string, now: number): Channel {
+    const found = this.#store.find(name);
+    if (found) return found;
+    if (this.#isCrowded && this.#hasUnwritten) {
+      for (const [other, { position }] of this.#feeds) this.#store.open(other, now, position.epoch);
+      this.#hasUnwritten = false;
+    }
+    return this.#store.open(name, now, this.#feeds.get(name)?.position.epoch);
+  }
+
+  /** There might be as many channels as there may be: until they are far fewer, each has a row, and is counted. */
+  get #isCrowded(): boolean {
+    const [most, max] = [this.#store.channelCount + this.#feeds.size, this.#settings.maxChannels];
+    this.#wasCrowded = most >= (this.#wasCrowded ? max / 2 : max);
+    return this.#wasCrowded;
+  }
+
+  /** The feed of a channel that nobody knows yet, where its epoch need not outlive this process; undefined for any other. */
+  #unwritten(name: string): Feed | undefined {
+    if (this.abilities.durable === true || this.#isCrowded) return undefined;
+    if (this.#reading(() => this.#store.find(name))) return undefined;
+    this.#hasUnwritten = true;
+    return this.#feed(name, { epoch: newEpoch(), offset: 0, tag: "" });
+  }
+
+  /** The last listener has left: now the row has to tell the channel's epoch. */
+  #emptied(name: string): void {
+    const feed = this.#feeds.get(name);
+    if (!feed) return;
+    const leave = () => {
+      if (feed.size === 0 && this.#feeds.get(name) === feed) this.#feeds.delete(name);
+    };
+    // An entry was delivered, or the row was there before.
+    if (this.abilities.durable === true || feed.position.offset > 0) leave();
+    else void this.#group.add(JOB_BYTES, () => this.#open(name, this.#settings.clock())).then(leave, leave);
   }
 
   #feed(channel: string, position: Position): Feed {

@@ -40,6 +40,10 @@ const SWEEP_CHANNELS = 200;
 const SWEEP_KEYS = 2000;
 const SWEEP_AGAIN_MS = 1000;
 
+export function newEpoch(): string {
+  return randomText(EPOCH_CHARACTERS);
+}
+
 /** The logs in SQLite: rows and statements, all of them synchronous. What changes something is called in `transaction`. */
 export class LogStore {
   /** The leases, beside the logs: written in the same transactions. */
@@ -89,16 +93,21 @@ export class LogStore {
     return row && this.#hold(channelOf(row));
   }
 
+  /** Channels that have a row. */
+  get channelCount(): number {
+    return this.#channelCount;
+  }
+
   /**
    * The channel, made where it isn't yet, so that its epoch is known before its first entry.
    *
+   * @param epoch of a new one, where it was told already
    * @throws BrokerError `CHANNEL_LIMIT`
    */
-  open(name: string, now: number): Channel {
+  open(name: string, now: number, epoch = newEpoch()): Channel {
     const found = this.find(name);
     if (found) return found;
     if (this.#channelCount >= this.#limits.maxChannels) throw new BrokerError("CHANNEL_LIMIT");
-    const epoch = randomText(EPOCH_CHARACTERS);
     const due = now + this.#limits.forgetChannelAfterMs;
     const { lastInsertRowid } = this.#statements.addChannel.run(name, epoch, now, due);
     this.#channelCount++;
