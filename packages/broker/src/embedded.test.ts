@@ -339,7 +339,9 @@ describe("time and bounds", () => {
     const seen = Array.from({ length: 20 }, record);
     const following = await Promise.all(seen.map(({ listener }, n) => broker.subscribe(`c${n}`, listener)));
     expect(commits).not.toHaveBeenCalled();
-    const began = seen.map(({ events }) => (events[0]?.type === "subscribed" ? events[0].position : undefined));
+    const began = seen.map(({ events }) =>
+      events[0]?.type === "subscribed" ? events[0].position : undefined,
+    );
     expect(new Set(began.map((position) => position?.epoch)).size).toBe(20);
     for (const subscription of following.slice(0, 15)) await subscription.close();
     // Some come back before the row is made, and some after.
@@ -347,7 +349,7 @@ describe("time and bounds", () => {
     await vi.waitFor(() => expect(commits).toHaveBeenCalledWith("COMMIT"), WAIT);
     for (const [n, since] of began.entries()) {
       if (n % 2 === 0) await broker.publish(`c${n}`, bytes("x"));
-      const page = await broker.history(`c${n}`, since && { since });
+      const page = await broker.history(`c${n}`, since ? { since } : {});
       expect(page).toMatchObject({ type: "page", head: { epoch: since?.epoch, offset: (n + 1) % 2 } });
     }
     expect(seen[0]?.texts()).toEqual(["x"]);

@@ -53,7 +53,9 @@ const RETRY_MS = 200;
  */
 export class Feed {
   readonly #channel: string;
-  readonly #members = new Set<Member>();
+  /** Most channels have one listener, so only a second one costs a collection. */
+  #only: Member | undefined;
+  #members: Set<Member> | undefined;
   readonly #host: FeedHost;
   /** Reads that those who come from one position in one turn of the event loop share. */
   #reads: Map<string, Promise<History>> | undefined;
@@ -77,7 +79,7 @@ export class Feed {
 
   /** Listeners, those on their way in included. */
   get size(): number {
-    return this.#members.size + this.#arriving;
+    return (this.#members?.size ?? (this.#only ? 1 : 0)) + this.#arriving;
   }
 
   /** @throws what the host's `read` throws, where the log is needed before the listener was told anything. */
@@ -85,7 +87,7 @@ export class Feed {
     const { offset } = this.#position;
     const member = new Member(listener, offset, this);
     if (since === undefined || isSame(since, this.#position)) {
-      this.#members.add(member);
+      this.#add(member);
       this.#tell(member, { type: "subscribed", position: this.#position });
       if (this.#isBehind) this.#tell(member, BEHIND);
       return member;
@@ -100,7 +102,7 @@ export class Feed {
       this.leave(member);
       throw error;
     }
-    if (this.#members.has(member) || !member.open) this.#arrived(member);
+    if (this.#has(member) || !member.open) this.#arrived(member);
     else void this.#catchUp(member, position);
     return member;
   }
@@ -112,7 +114,7 @@ export class Feed {
     this.#position = { epoch, offset: entry.offset, tag: entry.tag };
     this.#reads = undefined;
     const event: ChannelEvent = { type: "entry", entry };
-    for (const member of this.#members) {
+    for (const member of this.#all()) {
       if (entry.offset > member.last) {
         member.last = entry.offset;
         this.#tell(member, event);
@@ -129,7 +131,7 @@ export class Feed {
   /** Hands a message that is not of the log to all listeners. */
   notify(data: Uint8Array): void {
     const event: ChannelEvent = { type: "volatile", data };
-    for (const member of this.#members) this.#tell(member, event);
+    for (const member of this.#all()) this.#tell(member, event);
   }
 
   /** Goes on after another position, since the log can't be followed from this one. */
@@ -137,7 +139,7 @@ export class Feed {
     this.#position = head;
     this.#resets++;
     this.#reads = undefined;
-    for (const member of [...this.#members]) {
+    for (const member of [...this.#all()]) {
       [member.last, member.tag] = [head.offset, undefined];
       this.#tell(member, { type: "reset", head, reason });
     }
@@ -147,25 +149,26 @@ export class Feed {
   behind(): void {
     if (this.#isBehind) return;
     this.#isBehind = true;
-    for (const member of this.#members) this.#tell(member, BEHIND);
+    for (const member of this.#all()) this.#tell(member, BEHIND);
   }
 
   abreast(): void {
     if (!this.#isBehind) return;
     this.#isBehind = false;
-    for (const member of this.#members) this.#tell(member, ABREAST);
+    for (const member of this.#all()) this.#tell(member, ABREAST);
   }
 
   /** Ends all subscriptions without an event. */
   end(): void {
     this.#ended = true;
-    for (const member of this.#members) member.open = false;
-    this.#members.clear();
+    for (const member of this.#all()) member.open = false;
+    this.#only = undefined;
+    this.#members = undefined;
   }
 
   async #catchUp(member: Member, from: Position): Promise<void> {
     let position = from;
-    while (member.open && !this.#ended && !this.#members.has(member)) {
+    while (member.open && !this.#ended && !this.#has(member)) {
       try {
         position = await this.#arrive(member, position, false);
       } catch {
@@ -234,14 +237,31 @@ export class Feed {
   #enter(member: Member, { offset, tag }: Position): void {
     member.last = offset;
     member.tag = offset > this.#position.offset ? tag : undefined;
-    this.#members.add(member);
+    this.#add(member);
+  }
+
+  #all(): Iterable<Member> {
+    return this.#members ?? (this.#only ? [this.#only] : []);
+  }
+
+  #has(member: Member): boolean {
+    return this.#only === member || this.#members?.has(member) === true;
+  }
+
+  #add(member: Member): void {
+    if (this.#members) this.#members.add(member);
+    else if (this.#only && this.#only !== member) {
+      this.#members = new Set([this.#only, member]);
+      this.#only = undefined;
+    } else this.#only = member;
   }
 
   /** A member's own way out. Idempotent. */
   leave(member: Member): void {
     if (!member.open) return;
     member.open = false;
-    this.#members.delete(member);
+    if (this.#only === member) this.#only = undefined;
+    if (this.#members?.delete(member) && this.#members.size === 0) this.#members = undefined;
     this.#emptied();
   }
 

@@ -88,7 +88,8 @@ export class LogStore {
   /** The channel, if it was ever used. */
   find(name: string): Channel | undefined {
     const held = this.#channels.get(name);
-    if (held) return held;
+    // All there are may be held.
+    if (held || this.#channels.size === this.#channelCount) return held;
     const row = this.#statements.findChannel.get(name);
     return row && this.#hold(channelOf(row));
   }

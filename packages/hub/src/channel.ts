@@ -23,13 +23,13 @@ const NOWHERE: Position = { epoch: "", offset: 0, tag: "" };
  */
 export class Channel implements Sequenced {
   readonly name: string;
-  /** Resolves once `last` is known; rejects as `Broker.subscribe` does. */
-  readonly followed: Promise<void>;
   /** Subscribers, those on their way in included, and followings. */
   users = 0;
 
   readonly #context: ChannelContext;
   readonly #live = new Audience();
+  /** Undefined once it has resolved. */
+  #followed: Promise<void> | undefined;
   #waiting: Set<() => void> | undefined;
   #subscription: Subscription | undefined;
   #began: Position | undefined;
@@ -40,7 +40,12 @@ export class Channel implements Sequenced {
   constructor(name: string, context: ChannelContext) {
     this.name = name;
     this.#context = context;
-    this.followed = this.#follow();
+    this.#followed = this.#follow();
+  }
+
+  /** Resolves once `last` is known; rejects as `Broker.subscribe` does. */
+  get followed(): Promise<void> {
+    return this.#followed ?? Promise.resolve();
   }
 
   /** Where the broker's subscription began, once it did. */
@@ -85,6 +90,7 @@ export class Channel implements Sequenced {
   // without waiting for a subscriber that reads slowly.
   async #follow(): Promise<void> {
     this.#subscription = await this.#context.broker.subscribe(this.name, (event) => this.#on(event));
+    this.#followed = undefined;
   }
 
   #on(event: ChannelEvent): void {

@@ -328,10 +328,16 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
 
   /** Other nodes reach the socket by its own room and by the namespace before its client is told that it is connected. */
   async #prepare(id: string): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, CONNECT_WAIT_MS);
-    await Promise.race([Promise.all([this.#all?.ready, this.#follow(id).ready]), late]);
-    clearTimeout(timer);
+    const [all, own] = [this.#all?.ready, this.#follow(id).ready];
+    const ready = all && own ? Promise.all([all, own]) : (all ?? own);
+    if (!ready) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, CONNECT_WAIT_MS);
+      void ready.then(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   /** Stands for all channels of this namespace in what emits wait for; no channel has a space in its name. */

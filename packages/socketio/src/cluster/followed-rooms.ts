@@ -21,7 +21,7 @@ export class FollowedRoom {
   readonly room: Room | undefined;
   readonly sink: RoomSink;
   /** Resolves when the first try has ended, well or badly; undefined from then on. The broker bounds how long that takes. */
-  tried: Promise<void> | undefined;
+  tried: Promise<unknown> | undefined;
   /** Resolves once entries come, or the room was left; undefined from then on. */
   ready: Promise<void> | undefined;
   /** What is here or before it in the log is not handed out. */
@@ -36,15 +36,9 @@ export class FollowedRoom {
     this.channel = channel;
     this.room = room;
     this.sink = sink;
-    const first = this.#try(hub, outlet).catch(() => false);
-    this.tried = first.then(() => {
-      this.tried = undefined;
-    });
-    this.ready = first
-      .then((isDone) => (isDone ? undefined : this.#retry(hub, outlet)))
-      .then(() => {
-        this.ready = undefined;
-      });
+    const first = this.#try(hub, outlet);
+    this.tried = first;
+    this.ready = this.#becomeReady(first, hub, outlet);
   }
 
   /** The position that was handed out last; offset 0 before the channel is followed. */
@@ -58,10 +52,23 @@ export class FollowedRoom {
     this.#end?.();
   }
 
+  async #becomeReady(first: Promise<boolean>, hub: Hub, outlet: Outlet): Promise<void> {
+    if (!(await first)) await this.#retry(hub, outlet);
+    this.ready = undefined;
+  }
+
+  /** @returns whether it is followed now */
   async #try(hub: Hub, outlet: Outlet): Promise<boolean> {
-    this.#following = hub.follow(outlet, this.channel);
-    this.began = await this.#following.ready;
-    return true;
+    const following = hub.follow(outlet, this.channel);
+    this.#following = following;
+    try {
+      this.began = await following.ready;
+      return true;
+    } catch {
+      return false;
+    } finally {
+      this.tried = undefined;
+    }
   }
 
   /** The hub tells of every failure. */
@@ -78,7 +85,7 @@ export class FollowedRoom {
       });
       this.#end = undefined;
       if (this.#isClosed) return;
-      if (await this.#try(hub, outlet).catch(() => false)) return;
+      if (await this.#try(hub, outlet)) return;
       pause = Math.min(pause * 2, GREATEST_PAUSE_MS);
     }
   }

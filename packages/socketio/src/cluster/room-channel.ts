@@ -30,10 +30,16 @@ export function namespaceChannel(namespace: string): string {
  * that what is published to the channel reaches the room. Two rooms never have the same channel.
  */
 export function roomChannel(namespace: string, room: Room): string {
+  if (isSocketRoom(room)) return socketChannel(namespace, room);
   if (namespace === "/" && isPlainChannel(room)) return room;
   const text = typeof room === "string" ? escaped(room) : `=n${escaped(String(room))}`;
-  const kind = isSocketRoom(room) ? "sid" : "room";
-  return named(kind, `${escaped(namespace)}:${text}`, [namespace, typeof room, String(room)]);
+  return named("room", `${escaped(namespace)}:${text}`, [namespace, typeof room, String(room)]);
+}
+
+/** A node asks for it with each socket that connects, and nothing in a socket's id has to be escaped. */
+function socketChannel(namespace: string, room: Room): string {
+  if (namespace === "/") return `holdfast:sid:/:${room}`;
+  return named("sid", `${escaped(namespace)}:${room}`, [namespace, typeof room, room]);
 }
 
 /** Whether a channel's entries are plain `[event,data]`, as the publish API and `@holdfast/client` know them. */

@@ -82,17 +82,22 @@ export function notifyOutgoing(socket: Socket, packet: Packet): void {
   (socket as unknown as { notifyOutgoingListeners(packet: Packet): void }).notifyOutgoingListeners(packet);
 }
 
+/** Its head, and what it carries. */
+type WsFrame = readonly (Uint8Array | string)[];
+
 /** The half of `ws` that writes. All that ever leaves a WebSocket is given to `sendFrame`. */
 declare class WsSender {
   readonly _socket: Duplex;
   readonly _bufferedBytes: number;
   readonly _state: number;
-  sendFrame(list: readonly Uint8Array[], callback?: (error?: Error) => void): void;
+  sendFrame(list: WsFrame, callback?: (error?: Error) => void): void;
 }
 
 /** Nothing is being compressed, and no Blob being read. */
 const IDLE = 0;
 const NOTHING = Buffer.alloc(0);
+/** Characters of a frame that are copied behind its head. */
+const MAX_COPIED = 1024;
 const NO_EXTENSIONS = Object.freeze({});
 /** What Engine.IO tells about packets. */
 const WATCHED: readonly string[] = ["packetCreate", "flush", "drain"];
@@ -121,12 +126,12 @@ export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSen
   /** Bytes of the last frame, or of the last ones together. */
   declare lastWrite: number;
 
-  override sendFrame(list: readonly Uint8Array[], callback?: (error?: Error) => void): void {
+  override sendFrame(list: WsFrame, callback?: (error?: Error) => void): void {
     if (this.pending !== undefined) this.writePending();
     this.disturbed();
-    this.lastWrite = list[0]?.length ?? 0;
-    if (list.length > 1) this.lastWrite += list[1]?.length ?? 0;
-    super.sendFrame(list, callback);
+    const [head, data] = list;
+    this.lastWrite = (head?.length ?? 0) + (data?.length ?? 0);
+    super.sendFrame(joined(list) ?? list, callback);
   }
 
   /** Somebody else writes to it, or wants to be told: it has to be looked at before it is written to again. */
@@ -166,6 +171,16 @@ export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSen
     this.underWay -= bytes;
     if (error && !this._socket.destroyed) this._socket.destroy(error);
   }
+}
+
+/** A short text's frame in one piece, which costs a stream less than two. */
+function joined([head, text, ...others]: WsFrame): WsFrame | undefined {
+  if (typeof head !== "object" || typeof text !== "string" || text.length > MAX_COPIED || others.length > 0)
+    return undefined;
+  const frame = Buffer.allocUnsafe(head.length + Buffer.byteLength(text));
+  frame.set(head);
+  frame.write(text, head.length);
+  return [frame];
 }
 
 class OrderedWebSocket extends ws.WebSocket {

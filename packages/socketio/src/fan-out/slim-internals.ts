@@ -27,13 +27,25 @@ const CAN_MOVE = (() => {
   emitter.emit("constructor");
   emitter.on("c", tell).off("b", tell).emit("b");
   emitter.emit("c");
-  return told === 3 && emitter.listenerCount("a") === 1 && emitter.eventNames().join() === "a,c";
+  const isWhole = told === 3 && emitter.listenerCount("a") === 1 && emitter.eventNames().join() === "a,c";
+  const symbol = Symbol("s");
+  emitter.on(symbol, tell);
+  move(emitter);
+  return isWhole && emitter.emit(symbol) && told === 4;
 })();
 
 function move(emitter: EventEmitter): void {
-  const holder = emitter as unknown as { _events?: Listeners };
+  const holder = emitter as unknown as { _events?: Listeners; readonly _eventsCount: number };
   const listeners = holder._events;
-  if (listeners) holder._events = Object.assign(new Fields() as Listeners, listeners);
+  if (!listeners) return;
+  const fields = new Fields() as Listeners;
+  let moved = 0;
+  for (const name in listeners) {
+    fields[name] = listeners[name];
+    moved++;
+  }
+  // Symbols are not gone through, and rare.
+  if (moved === holder._eventsCount) holder._events = fields;
 }
 
 function compactListeners(emitter: EventEmitter | undefined): void {
