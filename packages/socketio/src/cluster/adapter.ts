@@ -15,7 +15,7 @@ import { othersOf } from "./members.ts";
 import { bytesOf } from "./packet-encoder.ts";
 import { type Envelope, encodePacketEntry, type OutgoingPacket } from "./packet-entry.ts";
 import { join, leave, throwLater } from "./requests-here.ts";
-import { LOCAL_ROOM_PREFIX, namespaceChannel, type Room, roomChannel } from "./room-channel.ts";
+import { isShared, namespaceChannel, type Room, roomChannel } from "./room-channel.ts";
 import type { StockNamespace, StockPacket, StockSocket } from "./stock.ts";
 
 /** How long other nodes may take to answer where Socket.IO's caller gave no time, as with its own adapters. */
@@ -399,11 +399,6 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   #channelOf(room: Room): string {
     return roomChannel(this.nsp.name, room);
   }
-}
-
-/** Whether a room is one of all nodes. */
-function isShared(room: Room): boolean {
-  return typeof room !== "string" || !room.startsWith(LOCAL_ROOM_PREFIX);
 }
 
 function selectionOf({ rooms, except }: BroadcastOptions): [Room[], Room[]] {

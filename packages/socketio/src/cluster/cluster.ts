@@ -13,6 +13,7 @@ import { type EmitOrder, EmitQueue, type Emitted } from "./emit-queue.ts";
 import { FollowedRooms } from "./followed-rooms.ts";
 import type { HandOver, HandOverAll, HandOverOptions } from "./hand-over.ts";
 import type { Members } from "./members.ts";
+import { RequestTurns } from "./request-turns.ts";
 import { doRequest } from "./requests-here.ts";
 import { isPlainChannel, roomChannel } from "./room-channel.ts";
 import type { StockServer } from "./stock.ts";
@@ -42,6 +43,7 @@ export class Cluster {
   readonly rooms: FollowedRooms;
   readonly directs = new DirectPackets();
   readonly control: ControlPlane;
+  readonly turns: RequestTurns;
   readonly acks: Acks;
   readonly counters: HoldfastCounters;
   readonly handOver: HandOver;
@@ -69,6 +71,7 @@ export class Cluster {
     this.recovery = recovery;
     this.onEvent = onEvent;
     this.rooms = new FollowedRooms(hub, (channel, offset) => this.directs.passed(channel, offset));
+    this.turns = new RequestTurns(hub, this.rooms);
     this.#queue = new EmitQueue(hub.broker);
     this.control = new ControlPlane({
       queue: this.#queue,

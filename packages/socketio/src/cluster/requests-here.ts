@@ -2,7 +2,7 @@ import type { Socket } from "socket.io";
 import type { HoldfastAdapter } from "./adapter.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Asked } from "./control-plane.ts";
-import { isRooms, type Room } from "./room-channel.ts";
+import { isRooms, isShared, namespaceChannel, type Room, roomChannel } from "./room-channel.ts";
 
 /** Sockets by the rooms that they are in; no room: all. */
 export interface Selection {
@@ -16,12 +16,29 @@ const PART_BYTES = 128 * 1024;
 /** Does on this node what another one asks for. What is no proper request is answered as nothing. */
 export function doRequest(cluster: Cluster, asked: Asked): void {
   cluster.counters.requests++;
-  try {
-    attempt(cluster, asked);
-  } catch (error) {
-    asked.answer();
-    throwLater(error);
-  }
+  const work = () => {
+    try {
+      attempt(cluster, asked);
+    } catch (error) {
+      asked.answer();
+      throwLater(error);
+    }
+  };
+  // A count has the places that it waits for with it.
+  if (asked.type === "count") work();
+  else cluster.turns.take(channelsBefore(cluster, asked), work);
+}
+
+/** Of the rooms whose entries a request must not overtake: to whom they go is another question once it is done. */
+function channelsBefore(cluster: Cluster, { type, namespace, args: [first, value] }: Asked): string[] {
+  const adapter = cluster.adapters.get(namespace);
+  if (!adapter) return [];
+  if (type === "join" || type === "leave") return roomsOf(value).map((room) => roomChannel(namespace, room));
+  if (type !== "disconnect") return [];
+  const channels = select(adapter, first).flatMap(({ rooms }) =>
+    [...rooms].filter(isShared).map((room) => roomChannel(namespace, room)),
+  );
+  return [...new Set([namespaceChannel(namespace), ...channels])];
 }
 
 /** What a listener of the program's own threw is the program's to hear of, but not in the middle of a delivery. */

@@ -26,6 +26,29 @@ async function trio(
   return { nodes, clients };
 }
 
+/** The broker, with channels that have no order in common: entries of rooms come later than what servers ask. */
+function withoutSequence(broker: Broker, delayMs: number): Broker {
+  const own = new Map<PropertyKey, unknown>([
+    ["abilities", { ...broker.abilities, oneSequence: "It has partitions." }],
+    [
+      "subscribe",
+      ((channel, listener, options) => {
+        const late: typeof listener = (event) => {
+          if (event.type === "entry") setTimeout(() => listener(event), delayMs);
+          else listener(event);
+        };
+        return broker.subscribe(channel, channel.startsWith("holdfast:") ? listener : late, options);
+      }) satisfies Broker["subscribe"],
+    ],
+  ]);
+  return new Proxy(broker, {
+    get(target, key) {
+      const value = own.get(key) ?? Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 const names = ({ packets }: TestClient) => packets.map(([event]) => event);
 
 describe("fetchSockets", () => {
@@ -116,6 +139,30 @@ describe("what is done to sockets of all nodes", () => {
       expect(of(client, "in r")).toEqual([...Array(10).keys()]);
       expect(of(client, "in s")).toEqual(client === clients[1] ? [] : [...Array(10).keys()]);
       expect([...of(client, "before"), ...of(client, "after")]).toEqual([]);
+    }
+  });
+
+  it("keeps that order where channels have none in common, and a room's entries come late", async () => {
+    const partitioned = new TestCluster(() => withoutSequence(broker, 20));
+    try {
+      const nodes = await partitioned.nodes(2);
+      const clients = await Promise.all(nodes.map((node) => partitioned.client(node)));
+      const [{ io }] = nodes as [TestNode];
+      for (let n = 0; n < 5; n++) {
+        io.to("r").emit("before", n);
+        io.socketsJoin("r");
+        io.to("r").emit("in r", n);
+        io.socketsLeave("r");
+        io.to("r").emit("after", n);
+      }
+      io.socketsJoin("r");
+      io.to("r").emit("bye");
+      io.disconnectSockets();
+      await until(() => clients.every(({ socket }) => !socket.connected));
+      const expected = [...[0, 1, 2, 3, 4].map((n) => ["in r", n]), ["bye"]];
+      expect(clients.map(({ packets }) => packets)).toEqual([expected, expected]);
+    } finally {
+      await partitioned.close();
     }
   });
 

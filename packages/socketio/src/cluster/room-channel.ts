@@ -52,6 +52,11 @@ export function isSocketRoom(room: unknown): boolean {
   return typeof room === "string" && SOCKET_ID.test(room);
 }
 
+/** Whether a room is one of all nodes. */
+export function isShared(room: Room): boolean {
+  return typeof room !== "string" || !room.startsWith(LOCAL_ROOM_PREFIX);
+}
+
 /** Whether a value is a list of rooms: text by Socket.IO's documentation, and numbers in many programs. */
 export function isRooms(value: unknown): value is readonly Room[] {
   return Array.isArray(value) && value.every((room) => typeof room === "string" || typeof room === "number");
