@@ -82,6 +82,47 @@ describe("on a server that breaks", () => {
     },
   );
 
+  test.each([1, 4])(
+    "takes a channel that was read for abreast once what the one stream has before that was told of, with %i streams",
+    async (partitions) => {
+      const proxy = await FaultProxy.open(server.port);
+      const [a, b] = [
+        openNatsBroker(`nats://127.0.0.1:${proxy.port}`, { ...QUICK, partitions }),
+        node({ partitions }),
+      ];
+      open.push(a);
+      await available(a);
+      const told: string[] = [];
+      await a.subscribe("room", (event) =>
+        told.push(event.type === "entry" ? textOf(event.entry) : event.type),
+      );
+      const watcher = await connect({ servers: server.url });
+      watcher.subscribe("holdfast.live.>", {
+        callback: (_error, { subject }) => void (subject.includes("holdfast:fence:") && told.push("token")),
+      });
+      await watcher.flush();
+      proxy.refuse();
+      proxy.cut();
+      await vi.waitFor(() => expect(told).toContain("behind"), WAIT);
+      await b.publish("room", bytes("missed"));
+      proxy.accept();
+      await vi.waitFor(() => expect(told.at(-1)).toBe("abreast"), WAIT);
+      const after = partitions === 1 ? ["token", "abreast"] : ["abreast"];
+      await vi.waitFor(() => expect([...told].sort()).toEqual([...told.slice(0, 3), ...after].sort()), WAIT);
+      expect(told.slice(0, 3)).toEqual(["subscribed", "behind", "missed"]);
+      await vi.waitFor(async () => {
+        const subjects = await manage(async ({ streams }) => {
+          const info = await streams.info("holdfast-log-0", { subjects_filter: "holdfast.log.>" });
+          return Object.keys(info.state.subjects ?? {});
+        });
+        expect(subjects.filter((subject) => subject.includes("holdfast:fence:"))).toEqual([]);
+      }, WAIT);
+      await watcher.close();
+      await a.close();
+      await proxy.close();
+    },
+  );
+
   test("tells subscribers that the log was lost, with another epoch", async () => {
     const a = node();
     const seen = record();

@@ -18,6 +18,8 @@ export interface FollowHost {
   /** The channel's newest record now; the channel is begun where there is none. */
   newest(channel: string): Promise<StoredRecord>;
   read(channel: string, since: Position): Promise<History>;
+  /** As `ChannelHost.fence`; absent where channels have no order among them. */
+  readonly fence?: (() => Promise<void>) | undefined;
   /** Nobody is subscribed any more. */
   leave(channel: FollowedChannel): void;
   /** The log had more than was told of. */
@@ -56,6 +58,7 @@ export class FollowedChannel {
       follow: () => this.up(),
       leave: () => this.#leave(),
       read: (_name, since) => host.read(name, since),
+      fence: () => host.fence?.(),
       onListenerError: host.onListenerError,
       subscribeMs: host.subscribeMs,
     };

@@ -35,6 +35,7 @@ import { type NatsBrokerOptions, readOptions, readUrl, type Settings, type Targe
 import { Pending } from "./pending.ts";
 import { RECORD_BYTES, type StoredRecord } from "./record.ts";
 import { ServerClock } from "./server-clock.ts";
+import { StreamFence } from "./stream-fence.ts";
 import { prepareStreams } from "./streams.ts";
 import { Subjects } from "./subjects.ts";
 import { Trimmer } from "./trimmer.ts";
@@ -74,6 +75,7 @@ class NatsBroker implements Broker {
   readonly #reader: HistoryReader;
   readonly #trimmer: Trimmer;
   readonly #audit: Audit;
+  readonly #fence: StreamFence | undefined;
   readonly #status: Status;
   readonly #pending: Pending;
   readonly #writers = new Map<string, ChannelWriter>();
@@ -96,6 +98,8 @@ class NatsBroker implements Broker {
     });
     this.#clock = new ServerClock(this.#subjects);
     this.#log = new Log(this.#connection, this.#subjects, this.#clock);
+    if (settings.partitions === 1)
+      this.#fence = new StreamFence(this.#connection, this.#subjects, this.#log, settings.tryMs);
     this.#keys = new Keys(this.#connection, this.#subjects);
     this.#reader = new HistoryReader(this.#log, this.#clock, settings.retention);
     this.#trimmer = new Trimmer(this.#log, this.#clock, {
@@ -181,6 +185,7 @@ class NatsBroker implements Broker {
     this.#status.end();
     this.leases.end();
     this.#audit.end();
+    this.#fence?.down();
     this.#trimmer.end();
     for (const channel of this.#channels.values()) channel.end(error);
     this.#channels.clear();
@@ -227,11 +232,13 @@ class NatsBroker implements Broker {
   #follow(channel: string): FollowedChannel {
     const present = this.#channels.get(channel);
     if (present) return present;
+    const fence = this.#fence;
     const followed = new FollowedChannel(channel, {
       subject: (name) => this.#subjects.following(name),
       connection: () => this.#connection.ready?.nats,
       newest: (name) => this.#newest(name),
       read: (name, since) => this.#reading.run(() => this.#reader.read(name, { since }, this.#deadline())),
+      fence: fence && (() => fence.passed()),
       leave: (left) => {
         if (this.#channels.get(left.name) === left) this.#channels.delete(left.name);
       },
@@ -263,12 +270,14 @@ class NatsBroker implements Broker {
   #up(ready: Ready): void {
     this.leases.up(ready);
     this.#audit.restart();
+    this.#fence?.up(ready);
     for (const channel of this.#channels.values()) channel.up();
     this.#status.available();
   }
 
   #down(error: BrokerError): void {
     this.leases.down();
+    this.#fence?.down();
     for (const channel of this.#channels.values()) channel.away();
     this.#status.unavailable(error);
   }

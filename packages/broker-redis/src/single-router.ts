@@ -1,9 +1,8 @@
 import type { BrokerError } from "@holdfast/broker";
-import { randomText } from "@holdfast/broker/engine";
+import { Fence, randomText } from "@holdfast/broker/engine";
 import { Canary } from "./canary.ts";
 import { type Command, CommandLink, type LinkSettings } from "./command-link.ts";
 import type { Address, Connection, Credentials, Reply } from "./connection.ts";
-import { Fence } from "./fence.ts";
 import { brokerError, isRefusal } from "./redis-error.ts";
 import type { Router, RouterHost } from "./router.ts";
 import { SubscriberLink } from "./subscriber-link.ts";

@@ -2,6 +2,7 @@
 // that keep its promises to subscribers. docs/broker-engines.md says how they are put together.
 export type { FeedHost, Listener } from "./feed.ts";
 export { Feed, isSame } from "./feed.ts";
+export { Fence } from "./fence.ts";
 export {
   BATCH_BYTES,
   BATCH_PUBLICATIONS,

@@ -2,8 +2,8 @@
 export type SendToken = (token: string) => Promise<unknown>;
 
 /**
- * Says when everything that was announced before a moment has come: a token that is published then comes behind it on the
- * subscriber's connection. Those who ask in one turn of the event loop share a token.
+ * Says when everything that was pushed before a moment has come: a token that is published then comes behind it. Those who ask
+ * in one turn of the event loop share a token.
  */
 export class Fence {
   readonly #send: SendToken;
