@@ -19,6 +19,22 @@ test.each(["lab", "ingress", "server", "api", "broker", "publish"])(
   },
 );
 
+test("loads no server, balancer or broker before the command that runs it", async () => {
+  const told = 'process.on("exit", () => console.error(JSON.stringify(urls)))';
+  const hook = `import { registerHooks } from "node:module"; const urls = []; ${told};
+    registerHooks({ load(url, context, next) { urls.push(url); return next(url, context); } });`;
+  const env = { NODE_OPTIONS: `--import="data:text/javascript,${encodeURIComponent(hook)}"` };
+  const { stderr } = await holdfast(["--help"], { env });
+  const files = (JSON.parse(stderr.trim().split("\n").at(-1) ?? "") as string[]).map((url) =>
+    url.replace(/^.*\/packages\//, ""),
+  );
+  expect(files).toContain("cli/src/program.ts");
+  expect(
+    files.filter((file) => /^(ingress|lab|broker|broker-redis|broker-nats|socketio|hub)\//.test(file)),
+  ).toEqual([]);
+  expect(files).not.toContain("server/src/mod.ts");
+});
+
 test("refuses a command that it does not know with 2", async () => {
   const { code, stderr } = await holdfast(["doctro"]);
   expect(code).toBe(2);

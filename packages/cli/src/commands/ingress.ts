@@ -4,7 +4,7 @@ import { complaintOf } from "../complaint.ts";
 import { readCookieKeyFile } from "../cookie-key-file.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import { readPort, readWhole } from "../flags.ts";
-import { type IngressReport, jsonIngressReport, textIngressReport } from "../ingress-report.ts";
+import type { IngressReport } from "../ingress-report.ts";
 import { readStdin } from "../stdin.ts";
 import { stopped, stopSignal } from "../stop-signal.ts";
 import { styleFor } from "../style.ts";
@@ -84,11 +84,11 @@ Examples:
 
 async function runIngress(flags: IngressFlags): Promise<ExitCode> {
   const begun = performance.now();
-  const report = reportFor(flags);
   const hangUps: (() => void)[] = [];
   const signal = stopSignal(() => {
     for (const reload of hangUps) reload();
   });
+  const report = await reportFor(flags);
   const cookieKeys =
     flags.cookieKeyFile === undefined ? undefined : await readCookieKeyFile(flags.cookieKeyFile);
   const stdin = flags.manifests.includes("-") ? await readStdin(signal) : "";
@@ -147,7 +147,9 @@ async function openPlane(
   return WorkerFleet.start({ workers, settings, graceMs, onEvent: (event) => report.workerExited(event) });
 }
 
-function reportFor({ json = false }: IngressFlags): IngressReport {
+async function reportFor({ json = false }: IngressFlags): Promise<IngressReport> {
+  // Loaded here alone, so that the other commands start without it.
+  const { jsonIngressReport, textIngressReport } = await import("../ingress-report.ts");
   if (json) return jsonIngressReport((line) => process.stdout.write(`${line}\n`));
   return textIngressReport({
     err: (line) => process.stderr.write(`${line}\n`),

@@ -8,7 +8,6 @@ import { EXIT } from "../errors.ts";
 import { addImageFlag, readPort } from "../flags.ts";
 import { jsonReport } from "../lab-json.ts";
 import type { LabReport } from "../lab-report.ts";
-import { textReport } from "../lab-text.ts";
 import { readStdin } from "../stdin.ts";
 import { stopped, stopSignal } from "../stop-signal.ts";
 import { styleFor } from "../style.ts";
@@ -59,8 +58,8 @@ Examples:
 
 async function runLab(paths: readonly string[], flags: LabFlags): Promise<number> {
   const begun = performance.now();
-  const report = reportFor(flags);
   const signal = stopSignal();
+  const report = await reportFor(flags);
   const { readManifests } = await import("@holdfast/kubernetes");
   const { mend } = await import("@holdfast/routing");
   const stdin = paths.includes("-") ? await readStdin(signal) : "";
@@ -149,11 +148,13 @@ async function openLabBroker(): Promise<LabBroker> {
   };
 }
 
-function reportFor({ json = false, verbose = false }: LabFlags): LabReport {
+async function reportFor({ json = false, verbose = false }: LabFlags): Promise<LabReport> {
   const out = (line: string): void => {
     process.stdout.write(`${line}\n`);
   };
   if (json) return jsonReport(out, verbose);
+  // It writes what the ingress tells, with the ingress' own words: the other commands start without either.
+  const { textReport } = await import("../lab-text.ts");
   return textReport(
     {
       out,
