@@ -29,6 +29,33 @@ describe("runBench", () => {
     expect(findRow(rows, "B", "place")).toMatchObject({ median: 4, min: 2, max: 6, runs: 3 });
   });
 
+  it("measures what is compared closely first, with all subjects of the run there", async () => {
+    const seen: string[] = [];
+    const bench: Bench = {
+      ...sample,
+      measureInTurns: async (subjects, run) => {
+        seen.push(`${run.number} ${subjects.join("")}`);
+        return new Map(
+          subjects.map((subject) => [subject, [{ metric: "close", unit: "1", value: run.number }]]),
+        );
+      },
+      measure: async (subject, run) => {
+        seen.push(`${run.number} ${subject}`);
+        return [{ metric: "far", unit: "1", value: 0 }];
+      },
+    };
+    const { rows } = await runBench(bench, { ...OPTIONS, runs: 2 });
+    expect(seen).toEqual(["1 AB", "1 A", "1 B", "2 AB", "2 A", "2 B"]);
+    expect(findRow(rows, "B", "close")).toMatchObject({ min: 1, max: 2, runs: 2 });
+    expect(findRow(rows, "A", "far")).toMatchObject({ median: 0, runs: 2 });
+    const fails = async () => {
+      throw new Error("a message was lost");
+    };
+    await expect(runBench({ ...bench, measureInTurns: fails }, OPTIONS)).rejects.toThrow(
+      "sample, in turns: a message was lost",
+    );
+  });
+
   it("reports a target that is missed as a finding, not as a failure", async () => {
     const report = await runBench(
       {

@@ -28,6 +28,16 @@ export interface Bench {
    * @throws Error when the subject didn't do its work: a run that lost a message has no speed.
    */
   measure(subject: string, run: Run): Promise<readonly Measurement[]>;
+  /**
+   * Measures what is compared closely: all subjects are there at the same time and are measured in short turns, one after
+   * the other, so that what else the machine does falls to each of them alike. Once in each run, before `measure`.
+   *
+   * @throws Error as `measure`
+   */
+  readonly measureInTurns?: (
+    subjects: readonly string[],
+    run: Run,
+  ) => Promise<ReadonlyMap<string, readonly Measurement[]>>;
   /** What the figures are held against. */
   targets(rows: readonly Row[]): readonly Target[];
 }
@@ -83,28 +93,43 @@ export async function runBench(bench: Bench, options: HarnessOptions): Promise<R
   const series = new Map<string, { row: Omit<Row, "median" | "min" | "max" | "runs">; values: number[] }>();
   const subjects = bench.subjects.filter((subject) => options.subjects?.includes(subject) ?? true);
   bench.prepare?.(subjects, options.onProgress);
+  const add = (subject: string, measurements: readonly Measurement[]) => {
+    for (const { metric, unit, value } of measurements) {
+      const key = JSON.stringify([subject, metric]);
+      const one = series.get(key) ?? { row: { subject, metric, unit }, values: [] };
+      one.values.push(value);
+      series.set(key, one);
+    }
+  };
   for (let run = 1; run <= options.runs; run++) {
-    for (const subject of subjects) {
-      options.onProgress(`${bench.name}: run ${run} of ${options.runs}, ${subject}`);
-      for (const { metric, unit, value } of await measureOnce(bench, subject, run, pinning, options)) {
-        const key = JSON.stringify([subject, metric]);
-        const one = series.get(key) ?? { row: { subject, metric, unit }, values: [] };
-        one.values.push(value);
-        series.set(key, one);
+    const progress = (what: string) =>
+      options.onProgress(`${bench.name}: run ${run} of ${options.runs}, ${what}`);
+    if (bench.measureInTurns) {
+      progress("in turns");
+      const { measureInTurns } = bench;
+      const use = (own: Run) => measureInTurns(subjects, own);
+      for (const [subject, measured] of await withRun(bench, "in turns", run, pinning, options, use)) {
+        add(subject, measured);
       }
+    }
+    for (const subject of subjects) {
+      progress(subject);
+      const use = (own: Run) => bench.measure(subject, own);
+      add(subject, await withRun(bench, subject, run, pinning, options, use));
     }
   }
   const rows = [...series.values()].map(({ row, values }) => ({ ...row, ...summarise(values) }));
   return { bench: bench.name, machine: describeMachine(pinning), rows, targets: bench.targets(rows) };
 }
 
-async function measureOnce(
+async function withRun<Result>(
   bench: Bench,
-  subject: string,
+  what: string,
   number: number,
   pinning: Pinning,
   options: HarnessOptions,
-): Promise<readonly Measurement[]> {
+  use: (run: Run) => Promise<Result>,
+): Promise<Result> {
   const started: { stop(): Promise<void> }[] = [];
   const folders: OwnFolder[] = [];
   const run: Run = {
@@ -132,9 +157,9 @@ async function measureOnce(
     },
   };
   try {
-    return await bench.measure(subject, run);
+    return await use(run);
   } catch (error) {
-    throw new Error(`${bench.name}, ${subject}: ${error instanceof Error ? error.message : error}`, {
+    throw new Error(`${bench.name}, ${what}: ${error instanceof Error ? error.message : error}`, {
       cause: error,
     });
   } finally {

@@ -36,6 +36,8 @@ export type LoadCalls = {
   };
   /** Begins to note latencies, of this many deliveries. */
   readonly begin: { readonly argument: { readonly deliveries: number }; readonly reply: undefined };
+  /** Whether what comes now is noted. */
+  readonly note: { readonly argument: boolean; readonly reply: undefined };
   /** What was noted since. */
   readonly end: { readonly argument: null; readonly reply: Latency };
 };

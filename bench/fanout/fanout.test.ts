@@ -7,7 +7,8 @@ interface Output {
   readonly targets: readonly unknown[];
 }
 
-describe("fanout bench", () => {
+// Each starts up to eight processes.
+describe("fanout bench", { timeout: 90_000 }, () => {
   it("measures every subject and prints one JSON object", async () => {
     const { code, stdout, stderr } = await runCommand(
       ...["fanout", "--json", "--runs", "1", "--clients", "5", "--messages", "20"],

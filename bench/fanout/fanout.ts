@@ -25,6 +25,9 @@ const LATENCY_PEERS: readonly string[] = [STOCK, "ws loop"];
 /** As a part of the messages measured: enough for the server's code to be compiled before it is timed. */
 const WARM_UP = 0.3;
 
+/** Each subject's messages are sent in so many turns, between those of the others. */
+const TURNS = 8;
+
 /** Messages per second that a subject took one at a time, by its name: measured before Holdfast, in each run. */
 const saturation = new Map<string, number>();
 
@@ -46,6 +49,7 @@ export const fanout: Bench = {
     if (subjects.includes(NCHAN)) ensureInstalled(NCHAN_PACKAGES, { onProgress });
     prepareNodes(subjects, onProgress);
   },
+  measureInTurns: measureCpu,
   measure,
   targets,
 };
@@ -53,38 +57,95 @@ export const fanout: Bench = {
 async function measure(subject: string, run: Run): Promise<readonly Measurement[]> {
   const connection = CONNECTED.get(subject);
   if (connection) return run.wants("nodes") ? measureNodes(connection, run) : [];
-  if (!run.wants("cpu") && !run.wants("latency")) return [];
-  const rig = await startRig(run, subject, run.option("clients"));
-  return [
-    ...(run.wants("cpu") ? await measureCpu(subject, run, rig) : []),
-    ...(run.wants("latency") ? await measureLatency(subject, run, rig) : []),
-  ];
+  if (!run.wants("latency")) return [];
+  return measureLatency(subject, run, await startRig(run, subject, run.option("clients")));
 }
 
-async function measureCpu(subject: string, run: Run, rig: Rig): Promise<readonly Measurement[]> {
-  const { server, load, pump } = rig;
-  const clients = run.option("clients");
-  const messages = run.option("messages");
-  const measurements: Measurement[] = [];
-  // What is published to nchan over HTTP is never of one tick.
-  for (const { name, batch } of subject === NCHAN ? [ONE] : [ONE, TEN]) {
-    await pump.send(Math.ceil(messages * WARM_UP), batch);
-    const deliveries = messages * clients;
-    await load.call("begin", { deliveries });
-    const cpuBefore = await server.cpuTime();
-    const before = performance.now();
-    await pump.send(messages, batch);
-    const seconds = (performance.now() - before) / 1000;
-    const cpu = (await server.cpuTime()) - cpuBefore;
-    const { p50, p99 } = await load.call("end", null);
-    measurements.push(
-      { metric: cpuMetric(name), unit: "µs", value: cpu / deliveries },
-      { metric: `deliveries per second, ${name}`, unit: "1/s", value: deliveries / seconds },
-      { metric: `latency p50, ${name}`, unit: "ms", value: p50 / 1000 },
-      { metric: `latency p99, ${name}`, unit: "ms", value: p99 / 1000 },
-    );
+/** What one subject's turns have come to in one mode. */
+interface Sum {
+  cpu: number;
+  milliseconds: number;
+}
+
+async function measureCpu(
+  subjects: readonly string[],
+  run: Run,
+): Promise<ReadonlyMap<string, readonly Measurement[]>> {
+  const measured = new Map<string, readonly Measurement[]>();
+  if (!run.wants("cpu")) return measured;
+  const rigs = new Map<string, Rig>();
+  for (const subject of subjects) {
+    if (!CONNECTED.has(subject)) rigs.set(subject, await startRig(run, subject, run.option("clients")));
   }
-  return measurements;
+  for (const { name, batch } of [ONE, TEN]) {
+    // What is published to nchan over HTTP is never of one tick.
+    const own = [...rigs].filter(([subject]) => batch === 1 || subject !== NCHAN);
+    for (const [subject, measurements] of await measureMode(own, run, name, batch)) {
+      measured.set(subject, [...(measured.get(subject) ?? []), ...measurements]);
+    }
+  }
+  return measured;
+}
+
+async function measureMode(
+  rigs: readonly (readonly [string, Rig])[],
+  run: Run,
+  name: string,
+  batch: number,
+): Promise<[string, Measurement[]][]> {
+  const messages = run.option("messages");
+  const deliveries = messages * run.option("clients");
+  const sums = rigs.map((): Sum => ({ cpu: 0, milliseconds: 0 }));
+  for (const [, { load, pump }] of rigs) {
+    await pump.send(Math.ceil(messages * WARM_UP), batch);
+    await load.call("begin", { deliveries });
+    await load.call("note", false);
+  }
+  for (let turn = 0; turn < TURNS; turn++) {
+    const part = Math.floor((messages * (turn + 1)) / TURNS) - Math.floor((messages * turn) / TURNS);
+    for (let place = 0; place < rigs.length; place++) {
+      // Nobody always comes after the same one.
+      const index = (place + turn) % rigs.length;
+      const [rig, sum] = [rigs[index]?.[1], sums[index]];
+      if (rig && sum && part > 0) await takeTurn(rig, part, batch, sum);
+    }
+  }
+  return Promise.all(
+    rigs.map(async ([subject, { load }], index): Promise<[string, Measurement[]]> => {
+      const { cpu, milliseconds } = sums[index] as Sum;
+      const { p50, p99 } = await load.call("end", null);
+      return [
+        subject,
+        [
+          { metric: cpuMetric(name), unit: "µs", value: cpu / deliveries },
+          {
+            metric: `deliveries per second, ${name}`,
+            unit: "1/s",
+            value: (deliveries * 1000) / milliseconds,
+          },
+          { metric: `latency p50, ${name}`, unit: "ms", value: p50 / 1000 },
+          { metric: `latency p99, ${name}`, unit: "ms", value: p99 / 1000 },
+        ],
+      ];
+    }),
+  );
+}
+
+async function takeTurn(
+  { server, load, pump }: Rig,
+  messages: number,
+  batch: number,
+  sum: Sum,
+): Promise<void> {
+  // The others had the caches meanwhile.
+  await pump.send(Math.ceil(messages / TURNS), batch);
+  await load.call("note", true);
+  const cpuBefore = await server.cpuTime();
+  const before = performance.now();
+  await pump.send(messages, batch);
+  sum.milliseconds += performance.now() - before;
+  sum.cpu += (await server.cpuTime()) - cpuBefore;
+  await load.call("note", false);
 }
 
 /** Of a peer: how many messages it takes in a second, and the latency at half of that. Of Holdfast: at half of theirs. */
