@@ -45,11 +45,10 @@ let spare = wrap && new wrap.WriteWrap();
 let isAsKnown: boolean | undefined;
 
 function streamWrap(): StreamWrap | undefined {
-  // With it Node.js warns of what is asked for here.
-  const flags = [...process.execArgv, process.env.NODE_OPTIONS, process.env.NODE_PENDING_DEPRECATION].join(
-    " ",
-  );
-  if (/pending-deprecation|(^| )1$/.test(flags)) return undefined;
+  // Node.js then warns of what is asked for here.
+  const { execArgv, env } = process;
+  const isToWarn = [...execArgv, env.NODE_OPTIONS].some((flag) => flag?.includes("--pending-deprecation"));
+  if (isToWarn || env.NODE_PENDING_DEPRECATION === "1") return undefined;
   try {
     const { binding } = process as unknown as { binding(name: string): Partial<StreamWrap> };
     const { WriteWrap, streamBaseState, kLastWriteWasAsync } = binding("stream_wrap");
