@@ -328,7 +328,8 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
 
   /** Other nodes reach the socket by its own room and by the namespace before its client is told that it is connected. */
   async #prepare(id: string): Promise<void> {
-    const [all, own] = [this.#all?.ready, this.#follow(id).ready];
+    const all = this.#all?.ready;
+    const own = this.#follow(id).ready;
     const ready = all && own ? Promise.all([all, own]) : (all ?? own);
     if (!ready) return;
     await new Promise<void>((resolve) => {

@@ -6,12 +6,15 @@ import { dropResponse, type EngineConnection } from "./internals.ts";
 import { SharedTexts } from "./shared-texts.ts";
 import { compactConnection } from "./slim-internals.ts";
 
-const KEPT = /^(headers|method|url|httpVersion|socket|Symbol\(kHeaders\))$/;
+const KEPT = /^(headers|method|url|httpVersion|socket|_readableState|Symbol\(kHeaders\))$/;
 
 /** What Node.js keeps on a request that is over, beside what it says: asked of the Node.js that runs. */
 const LEFT_OVER = Reflect.ownKeys(new IncomingMessage(new Socket()).on("close", () => {})).filter(
   (key) => !KEPT.test(String(key)),
 );
+
+/** Of what stays, values that Node.js and Engine.IO have put there: no accessors, nothing hidden. */
+const PLAIN = new Set<unknown>("_readableState,httpVersion,method,socket,url,_query,websocket".split(","));
 
 /** One stream, ended, in the place of each request's own. */
 const ENDED = (Readable.from([]).destroy() as unknown as { _readableState: unknown })._readableState;
@@ -50,17 +53,13 @@ export function slimRequest(request: IncomingMessage): void {
   }
   request.url = texts.share(request.url ?? "");
   const own = request as unknown as Record<string | symbol, unknown>;
-  // First, since to list what an object has takes long while that is much.
-  for (const key of LEFT_OVER) delete own[key];
-  // V8 gives the room of what was deleted back only when nearly all of it is.
-  const kept: [string | symbol, unknown][] = [];
-  for (const key of Reflect.ownKeys(own)) {
-    if (!isPlain(own, key)) continue;
-    kept.push([key, own[key]]);
-    delete own[key];
-  }
-  for (const [key, value] of kept) own[key] = value;
   own._readableState = ENDED;
+  for (let n = 0; n < LEFT_OVER.length; n++) delete own[LEFT_OVER[n] as string];
+  // V8 gives the room of what was deleted back only when nearly all of it is.
+  const kept = Reflect.ownKeys(own).filter((key) => PLAIN.has(key) || isPlain(own, key)) as string[];
+  const values = kept.map((key) => own[key]);
+  for (let n = 0; n < kept.length; n++) delete own[kept[n] as string];
+  for (let n = 0; n < kept.length; n++) own[kept[n] as string] = values[n];
 }
 
 function isPlain(own: object, key: string | symbol): boolean {
@@ -70,7 +69,8 @@ function isPlain(own: object, key: string | symbol): boolean {
 
 /** Whether somebody but Node.js itself waits for something to happen to it. */
 function isAwaited(request: IncomingMessage): boolean {
-  return request
-    .eventNames()
-    .some((event) => request.listeners(event).some((listener) => listener.name !== "clearIncoming"));
+  for (const event of request.eventNames()) {
+    for (const listener of request.listeners(event)) if (listener.name !== "clearIncoming") return true;
+  }
+  return false;
 }

@@ -129,8 +129,7 @@ export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSen
   override sendFrame(list: WsFrame, callback?: (error?: Error) => void): void {
     if (this.pending !== undefined) this.writePending();
     this.disturbed();
-    const [head, data] = list;
-    this.lastWrite = (head?.length ?? 0) + (data?.length ?? 0);
+    this.lastWrite = (list[0]?.length ?? 0) + (list[1]?.length ?? 0);
     super.sendFrame(joined(list) ?? list, callback);
   }
 
@@ -174,9 +173,12 @@ export class OrderedSender extends (Sender ?? (Object as unknown as typeof WsSen
 }
 
 /** A short text's frame in one piece, which costs a stream less than two. */
-function joined([head, text, ...others]: WsFrame): WsFrame | undefined {
-  if (typeof head !== "object" || typeof text !== "string" || text.length > MAX_COPIED || others.length > 0)
-    return undefined;
+function joined(list: WsFrame): WsFrame | undefined {
+  const head = list[0];
+  const text = list[1];
+  const isShort =
+    list.length === 2 && typeof head === "object" && typeof text === "string" && text.length <= MAX_COPIED;
+  if (!isShort) return undefined;
   const frame = Buffer.allocUnsafe(head.length + Buffer.byteLength(text));
   frame.set(head);
   frame.write(text, head.length);
@@ -255,7 +257,9 @@ export function dropResponse(connection: EngineConnection): void {
   const { middlewares } = connection.server as unknown as { middlewares?: readonly unknown[] };
   const stream = connection.transport.socket?._socket;
   if (middlewares?.length !== 0 || !stream) return;
-  const listener = stream.listeners("close").find((one) => one.toString() === TELLS_RESPONSE);
+  const listener = stream
+    .listeners("close")
+    .find((one) => one.name === "" && one.toString() === TELLS_RESPONSE);
   if (listener) stream.off("close", listener as () => void);
 }
 

@@ -41,6 +41,8 @@ function move(emitter: EventEmitter): void {
   const fields = new Fields() as Listeners;
   let moved = 0;
   for (const name in listeners) {
+    // Node's streams keep a place for what most of them are listened to for.
+    if (listeners[name] === undefined) continue;
     fields[name] = listeners[name];
     moved++;
   }
