@@ -3,20 +3,25 @@ import type { Hub } from "@holdfast/hub";
 import type { Socket } from "socket.io";
 import { cutOff } from "../backlog.ts";
 import type { PacketEntry } from "../cluster/packet-entry.ts";
-import { LOCAL_ROOM_PREFIX, type Room } from "../cluster/room-channel.ts";
+import type { Room } from "../cluster/room-channel.ts";
 import type { HoldfastCounters } from "../counters.ts";
 import type { HoldfastEvent } from "../events.ts";
 import { connectionOf, gatherWrites } from "../fan-out/internals.ts";
 import { PLACE_EVENT } from "../wire.ts";
+import { HeldSockets } from "./held-sockets.ts";
+import { Joins } from "./joins.ts";
 import type { NewestPages } from "./newest-pages.ts";
 import { MAX_KEPT } from "./outbox.ts";
 import { formatPlace, START, UNSURE } from "./place.ts";
 import { eachOnce, isForSession, portionsOf } from "./replay.ts";
 import { Restore, type RestoredSession } from "./restore.ts";
 import { type KeptPacket, Session } from "./session.ts";
-import type { HostRoom, SessionHost } from "./session-host.ts";
-import { encodeSessionRecord, isId, markOf } from "./session-record.ts";
-import type { SessionStore, SessionWrite } from "./session-store.ts";
+import { dataOf, isDataChanged, mayHaveChanged, watchData } from "./session-data.ts";
+import type { SessionHost } from "./session-host.ts";
+import { isId } from "./session-record.ts";
+import type { SessionStore } from "./session-store.ts";
+import { SessionWriter } from "./session-writer.ts";
+import { noteSilent, SilentRooms } from "./silent-rooms.ts";
 
 export interface SessionsContext {
   readonly hub: Hub;
@@ -26,13 +31,7 @@ export interface SessionsContext {
   readonly onEvent: (event: HoldfastEvent) => void;
 }
 
-/** A room that was silent for this long has its newest entry noted in the records, before its log forgets it. */
-const SILENT_MS = 30_000;
-/** Emits to a socket, after each event of its client, that may be the last that a listener does. */
-const LOOKS = 8;
-/** What is in no log waits no longer than this for what is. */
-const MOST_BEHIND_MS = 2_000;
-/** Records that are written for that at a time. */
+/** Records in which the newest entries of silent rooms are noted at a time. */
 const SILENT_AT_ONCE = 200;
 
 /**
@@ -46,15 +45,23 @@ export class Sessions {
   readonly #byPid = new Map<string, Session>();
   /** Restored ones that are not connected yet, by the rooms that they are in. */
   readonly #pending = new Set<Session>();
-  /** Sockets that wait for a channel to be followed. */
-  readonly #unready = new Map<string, Set<Session>>();
-  /** For how many packets have to wait. */
-  #holding = 0;
-  readonly #newest = new Map<string, { offset: number; tag: string; seq: number; at: number }>();
+  readonly #joins: Joins;
+  readonly #held: HeldSockets;
+  readonly #writer: SessionWriter;
+  readonly #silent = new SilentRooms();
 
   constructor(host: SessionHost, context: SessionsContext) {
     this.#host = host;
     this.#context = context;
+    this.#writer = new SessionWriter(host, context, (session) => {
+      context.counters.sessionsLost++;
+      this.#replace(session);
+    });
+    this.#joins = new Joins(host, context.hub, (session) => void this.#writer.save(session));
+    this.#held = new HeldSockets(
+      (sid) => this.#bySid.get(sid),
+      (session) => this.#break(session, "behind"),
+    );
   }
 
   get size(): number {
@@ -69,57 +76,35 @@ export class Sessions {
 
   /** An entry has come for the sockets of a room; before it is handed to any of them. */
   arrived(room: Room | null, channel: string, entry: Entry, packet: PacketEntry, place: string): void {
-    const { offset, tag, seq } = entry;
-    this.#newest.set(channel, { offset, tag, seq, at: performance.now() });
-    for (const session of this.#unready.get(channel) ?? []) session.outbox.hold();
+    this.#silent.arrived(channel, entry);
+    this.#joins.arrived(channel);
     if (this.#pending.size === 0) return;
     for (const session of this.#pending) {
       if (session.isBroken || !session.rooms.has(room)) continue;
       if (!isForSession(packet, this.#host.namespace, this.#host.roomsOf(session.sid))) continue;
+      const { offset, seq } = entry;
       this.#keep(session, { channel, offset, seq, packet, place }, entry.data.length);
     }
   }
 
   /** A channel is no longer followed. */
   forget(channel: string): void {
-    this.#newest.delete(channel);
+    this.#silent.forget(channel);
   }
 
   /** Those of the sockets that can be written to now; for the others it is written later. */
   writable(sockets: readonly Socket[], bytes: number, write: (socket: Socket) => void): readonly Socket[] {
-    if (this.#holding === 0) return sockets;
-    return sockets.filter((socket) => {
-      const session = this.#bySid.get(socket.id);
-      if (!session?.outbox.isHolding || session.socket !== socket) return true;
-      session.outbox.put(bytes, () => write(socket));
-      if (session.outbox.isFull) this.#break(session, "behind");
-      return false;
-    });
+    return this.#held.writable(sockets, bytes, write);
   }
 
   /** Whether something waits for a socket. */
-  isHeld({ id }: Socket): boolean {
-    return this.#holding > 0 && this.#bySid.get(id)?.outbox.isWaiting === true;
+  isHeld(socket: Socket): boolean {
+    return this.#held.isHeld(socket);
   }
 
   /** Writes a packet that is in no log, behind what waits for the socket: for a while, if that goes on waiting. */
   behind(socket: Socket, bytes: number, write: () => void): void {
-    const session = this.#bySid.get(socket.id);
-    if (!session || session.socket !== socket || !session.outbox.isWaiting) {
-      write();
-      return;
-    }
-    let isWritten = false;
-    const once = () => {
-      if (!isWritten) write();
-      isWritten = true;
-    };
-    const timer = setTimeout(once, MOST_BEHIND_MS).unref();
-    session.outbox.put(bytes, () => {
-      clearTimeout(timer);
-      once();
-    });
-    if (session.outbox.isFull) this.#break(session, "behind");
+    this.#held.behind(socket, bytes, write);
   }
 
   /**
@@ -131,21 +116,22 @@ export class Sessions {
     let session = this.#bySid.get(sid);
     if (socket && !session?.socket) {
       session = session ? this.#connect(session, socket) : this.#open(socket);
-    } else if (session) this.#join(session, rooms);
-    return this.#saved(session);
+    } else if (session) this.#joins.join(session, rooms);
+    return this.#writer.saved(session);
   }
 
   /** Resolves once a socket's record says what it is in; undefined where that is so. */
   saved(sid: string): Promise<void> | undefined {
-    return this.#saved(this.#bySid.get(sid));
+    return this.#writer.saved(this.#bySid.get(sid));
   }
 
   left(sid: string, room: Room): void {
     const session = this.#bySid.get(sid);
-    this.#unready.get(this.#host.channelOf(room))?.delete(session as Session);
-    if (!session?.leave(room) || !session.socket) return;
+    if (!session) return;
+    this.#joins.left(session, this.#host.channelOf(room));
+    if (!session.leave(room) || !session.socket) return;
     session.outbox.hold();
-    void this.#save(session);
+    void this.#writer.save(session);
   }
 
   /** Socket.IO's `persistSession`: the client may come back. */
@@ -154,7 +140,7 @@ export class Sessions {
     if (!session || session.isBroken || session.isReplaced) return;
     session.isExpected = true;
     session.finalData = dataOf(session);
-    if (session.finalData !== session.savedData) void this.#save(session);
+    if (session.finalData !== session.savedData) void this.#writer.save(session);
   }
 
   /** A socket is gone, with all its rooms. */
@@ -215,24 +201,22 @@ export class Sessions {
   /** Something is said to a socket's client: what was done before may have changed `socket.data`. */
   said(sid: string, isAnswer = false): void {
     const session = this.#bySid.get(sid);
-    if (!session?.socket || session.isOver) return;
-    if (!isAnswer && session.looks === 0) return;
-    if (!isAnswer) session.looks--;
-    if (this.#isDataChanged(session)) void this.#save(session);
+    if (session && mayHaveChanged(session, isAnswer)) void this.#writer.save(session);
   }
 
   /** Writes records whose `socket.data` has changed, and notes the newest entry of rooms that became silent. */
   sweep(): void {
-    const silent = this.#silent();
+    const silent = this.#silent.find();
+    const channelOf = (room: Room | null) => this.#host.channelOf(room);
     let noted = 0;
     for (const session of this.#bySid.values()) {
       if (!session.socket || session.isBroken) continue;
-      let isChanged = this.#isDataChanged(session);
-      if (silent.size > 0 && noted < SILENT_AT_ONCE && this.#note(session, silent)) {
+      let isChanged = isDataChanged(session);
+      if (silent.size > 0 && noted < SILENT_AT_ONCE && noteSilent(session, silent, channelOf)) {
         noted++;
         isChanged = true;
       }
-      if (isChanged) void this.#save(session);
+      if (isChanged) void this.#writer.save(session);
     }
   }
 
@@ -240,9 +224,7 @@ export class Sessions {
     this.#bySid.set(session.sid, session);
     this.#byPid.set(session.pid, session);
     this.#context.counters.sessions++;
-    session.outbox.onChange = (isHolding) => {
-      this.#holding += isHolding ? 1 : -1;
-    };
+    this.#held.watch(session);
   }
 
   /** Resolves once no socket of this node has the session. */
@@ -266,8 +248,8 @@ export class Sessions {
     session.socket = socket;
     session.outbox.hold();
     session.outbox.put(0, () => this.#host.sendEvent(socket, [PLACE_EVENT, START]));
-    this.#join(session, [null, ...this.#host.roomsOf(socket.id)]);
-    this.#watch(session, socket);
+    this.#joins.join(session, [null, ...this.#host.roomsOf(socket.id)]);
+    watchData(session, socket, () => void this.#writer.save(session));
     return session;
   }
 
@@ -281,9 +263,9 @@ export class Sessions {
     const write = gatherWrites(connectionOf(socket));
     queueMicrotask(() => {
       if (session.isBroken) this.#end(session);
-      else this.#release(session);
+      else this.#writer.release(session);
       write();
-      if (!session.isOver && this.#isDataChanged(session)) void this.#save(session);
+      if (!session.isOver && isDataChanged(session)) void this.#writer.save(session);
     });
     if (session.isBroken) return session;
     this.#host.hadCopies(socket, session.had);
@@ -292,110 +274,15 @@ export class Sessions {
       const bytes = packets.reduce((sum, { packet }) => sum + packet.text.length, 0);
       session.outbox.put(bytes, () => this.#host.sendAll(socket, packets), packets.length);
     }
-    this.#join(session, this.#host.roomsOf(socket.id));
-    this.#watch(session, socket);
+    this.#joins.join(session, this.#host.roomsOf(socket.id));
+    watchData(session, socket, () => void this.#writer.save(session));
     return session;
-  }
-
-  /** What the client did may have changed `socket.data`: looked at once its listeners have run. */
-  #watch(session: Session, socket: Socket): void {
-    let isDue = false;
-    socket.onAny(() => {
-      session.looks = LOOKS;
-      if (isDue) return;
-      isDue = true;
-      setImmediate(() => {
-        isDue = false;
-        if (!session.isOver && this.#isDataChanged(session)) void this.#save(session);
-      });
-    });
-  }
-
-  #join(session: Session, rooms: Iterable<Room | null>): void {
-    for (const room of rooms) {
-      if (session.rooms.has(room) || isLocal(room)) continue;
-      const channel = this.#host.channelOf(room);
-      const followed = this.#host.followed(channel);
-      if (!followed) continue;
-      if (followed.ready) this.#joinLater(session, room, channel, followed, followed.ready);
-      else {
-        session.outbox.hold();
-        const { epoch } = followed.last;
-        session.joined({ room, epoch, join: markOf(followed.last, this.#context.hub.seq) });
-      }
-    }
-  }
-
-  /** Nothing comes from a room that is not followed yet, so only what comes from it has to wait for the record. */
-  #joinLater(
-    session: Session,
-    room: Room | null,
-    channel: string,
-    followed: HostRoom,
-    ready: Promise<void>,
-  ): void {
-    const waiting = this.#unready.get(channel) ?? new Set();
-    this.#unready.set(channel, waiting.add(session));
-    void ready.then(() => {
-      const isWaiting = waiting.delete(session);
-      if (waiting.size === 0 && this.#unready.get(channel) === waiting) this.#unready.delete(channel);
-      if (!isWaiting || session.isOver || !followed.began) return;
-      session.outbox.hold();
-      const { began } = followed;
-      session.joined({ room, epoch: began.epoch, join: markOf(began, this.#context.hub.seq) });
-      void this.#save(session);
-    });
-  }
-
-  #saved(session: Session | undefined): Promise<void> | undefined {
-    return session?.socket && session.changes !== session.written ? this.#save(session) : undefined;
-  }
-
-  async #save(session: Session): Promise<void> {
-    if (session.isBroken) return;
-    let changes = 0;
-    const write = await this.#context.store.write(session.pid, () => {
-      changes = session.changes;
-      return this.#encode(session);
-    });
-    if (session.isOver || session.isBroken) return;
-    session.written = Math.max(session.written, changes);
-    if (write === "refused") {
-      this.#context.counters.sessionsLost++;
-      this.#replace(session);
-      return;
-    }
-    if (write !== "stored") this.#unrecoverable(session, write);
-    // What changed meanwhile has a write of its own to wait for.
-    this.#release(session);
-  }
-
-  #encode(session: Session): Uint8Array | undefined {
-    const data = session.finalData ?? dataOf(session);
-    session.savedData = data;
-    if (data === undefined) return undefined;
-    return encodeSessionRecord(session.record(this.#host.namespace), data);
   }
 
   /** Hands out all that waits for a socket that is about to be disconnected: nobody goes on with its session. */
   flush(socket: Socket): void {
     const session = this.#bySid.get(socket.id);
     if (session?.socket === socket) session.outbox.flush();
-  }
-
-  #release(session: Session): void {
-    const isStored = () => !session.isOver && session.written === session.changes;
-    if (session.socket && isStored()) session.outbox.release(session.socket, isStored);
-  }
-
-  #isDataChanged(session: Session): boolean {
-    return dataOf(session) !== session.savedData;
-  }
-
-  #unrecoverable(session: Session, reason: Exclude<SessionWrite, "stored" | "refused">): void {
-    this.#context.counters.sessionsUnrecoverable++;
-    const { namespace } = this.#host;
-    this.#context.onEvent({ type: "session-unrecoverable", namespace, socket: session.sid, reason });
   }
 
   #keep(session: Session, kept: KeptPacket, bytes: number): void {
@@ -436,41 +323,8 @@ export class Sessions {
     // Long-polling has no end of its own before the next request.
     if (socket.connected) this.#host.disconnect(socket);
   }
-
-  #silent(): Map<string, { offset: number; tag: string; seq: number }> {
-    const before = performance.now() - SILENT_MS;
-    return new Map([...this.#newest].filter(([, { at }]) => at < before));
-  }
-
-  #note(
-    session: Session,
-    silent: ReadonlyMap<string, { offset: number; tag: string; seq: number }>,
-  ): boolean {
-    let isChanged = false;
-    for (const [name, room] of session.rooms) {
-      const newest = silent.get(this.#host.channelOf(name));
-      if (!newest || newest.offset <= Math.max(room.join.offset, room.seen?.offset ?? 0)) continue;
-      const { offset, tag, seq } = newest;
-      session.saw(name, { offset, tag, seq });
-      isChanged = true;
-    }
-    return isChanged;
-  }
 }
 
 function settle({ onSettled }: Session): void {
   for (const resolve of onSettled.splice(0)) resolve();
-}
-
-/** Undefined where JSON can't hold it. */
-function dataOf({ socket, data }: Session): string | undefined {
-  try {
-    return JSON.stringify(socket ? socket.data : data) ?? "null";
-  } catch {
-    return undefined;
-  }
-}
-
-function isLocal(room: Room | null): boolean {
-  return typeof room === "string" && room.startsWith(LOCAL_ROOM_PREFIX);
 }
