@@ -6,9 +6,10 @@ import {
   serveBroker,
 } from "@holdfast/broker";
 import type { Server, ServerOptions, Socket } from "socket.io";
+import { afterEach, beforeEach, vi } from "vitest";
 import { cutOff } from "../src/backlog.ts";
 import type { HoldfastOptions } from "../src/options.ts";
-import { TestCluster, type TestNode } from "./cluster.ts";
+import { TestCluster, type TestNode, until } from "./cluster.ts";
 import { Wanderer } from "./wanderer.ts";
 
 const TOKEN = "a-token-of-the-tests";
@@ -86,4 +87,32 @@ export function serverSide(node: TestNode, { id }: Wanderer, namespace = "/"): S
   const socket = node.io.of(namespace).sockets.get(id);
   if (!socket) throw new Error("it is not there");
   return socket;
+}
+
+/** Each test of a file has a cluster of its own, which ends with it, and so do its mocks. */
+export function eachWithCluster(use: (cluster: RecoveryCluster) => void): void {
+  let cluster: RecoveryCluster;
+  beforeEach(() => {
+    cluster = new RecoveryCluster();
+    use(cluster);
+  });
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await cluster.close();
+  });
+}
+
+/** The numbers from 1. */
+export function upTo(n: number): number[] {
+  return Array.from({ length: n }, (_, index) => index + 1);
+}
+
+/** A client has been given so many numbers. */
+export function given(client: Wanderer, count: number): Promise<void> {
+  return until(() => client.numbers.length >= count);
+}
+
+/** The broker has the client's record, with this text in it. */
+export function stored(cluster: RecoveryCluster, client: Wanderer, text: string): Promise<void> {
+  return until(async () => (await client.record(cluster.broker))?.includes(text) === true);
 }

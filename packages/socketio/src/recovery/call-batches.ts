@@ -21,7 +21,12 @@ export class CallBatches {
     if (this.#mayBegin()) {
       this.#underWay++;
       this.#open();
-    } else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+        this.#next();
+      });
+    }
     try {
       return await call();
     } finally {

@@ -1,26 +1,23 @@
-import { openEmbeddedBroker } from "@holdfast/broker";
 import { seededRandom, testSeed } from "@holdfast/broker/testing";
 import type { Server } from "socket.io";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { GatedBroker } from "../../../hub/test/gated-broker.ts";
-import { TestCluster, until } from "../../test/cluster.ts";
-import { joinLobby, RecoveryCluster, serverSide } from "../../test/recovery-cluster.ts";
-import type { Wanderer } from "../../test/wanderer.ts";
+import { until } from "../../test/cluster.ts";
+import {
+  eachWithCluster,
+  given,
+  joinLobby,
+  type RecoveryCluster,
+  serverSide,
+  stored,
+  upTo,
+} from "../../test/recovery-cluster.ts";
 import { parsePlace } from "./place.ts";
 
 let cluster: RecoveryCluster;
-beforeEach(() => {
-  cluster = new RecoveryCluster();
+eachWithCluster((made) => {
+  cluster = made;
 });
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await cluster.close();
-});
-
-const upTo = (n: number) => Array.from({ length: n }, (_, index) => index + 1);
-const stored = (client: Wanderer, text: string) =>
-  until(async () => (await client.record(cluster.broker))?.includes(text) === true);
-const given = (client: Wanderer, count: number) => until(() => client.numbers.length >= count);
 
 describe("a client has a place to come back to", () => {
   it("from its first packet on, which says where it begins", async () => {
@@ -93,7 +90,7 @@ describe("brings a client back, with its id, rooms, data and what it missed", ()
       await serverSide(a, client).join("den");
       other.io.to("lobby").emit("n", 1);
       await given(client, 1);
-      await stored(client, "ada");
+      await stored(cluster, client, "ada");
       if (way.includes("killed")) await cluster.kill(a);
       else client.cut();
       other.io.to("den").emit("n", 2);
@@ -285,408 +282,6 @@ it(`loses, doubles and reorders nothing while clients wander, and one, several a
   expect(refused).toEqual([]);
 });
 
-describe("as Socket.IO itself", () => {
-  it("brings nobody back into a room that was left, and goes by what was given there all the same", async () => {
-    const [a, b] = [await cluster.node(), await cluster.node()];
-    const client = cluster.client();
-    await client.connect(a);
-    await serverSide(a, client).join("den");
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    a.io.to("den").emit("n", 2);
-    await given(client, 2);
-    serverSide(a, client).leave("den");
-    await until(async () => (await client.record(cluster.broker))?.includes('[["den"') === true);
-    await cluster.kill(a);
-    b.io.to("den").emit("n", "left");
-    b.io.to("lobby").emit("n", 3);
-    await client.connect(b);
-    await given(client, 3);
-    expect([client.recovered, client.numbers]).toEqual([true, upTo(3)]);
-    expect([...serverSide(b, client).rooms]).not.toContain("den");
-  });
-
-  it("leaves out what is volatile, waits for an answer, or excepts the client", async () => {
-    const [a, b] = [await cluster.node(), await cluster.node()];
-    const client = cluster.client();
-    await client.connect(a);
-    await serverSide(a, client).join("den");
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    const { id } = client;
-    client.cut();
-    b.io.to("lobby").volatile.emit("n", "volatile");
-    b.io
-      .to("lobby")
-      .timeout(200)
-      .emit("n", "acknowledged", () => {});
-    b.io.to("lobby").except("den").emit("n", "excepted");
-    b.io.to("lobby").except(id).emit("n", "excepted");
-    b.io.to("lobby").except("elsewhere").emit("n", 2);
-    b.io.to(["lobby", "den", id]).emit("n", 3);
-    await until(async () => (await cluster.broker.history("lobby", { limit: 0 })).head.offset === 6);
-    await client.connect(b);
-    b.io.to("lobby").emit("n", 4);
-    await given(client, 4);
-    expect(client.numbers).toEqual(upTo(4));
-  });
-
-  it.each(["client", "server"])("ends a session at once when the %s disconnects", async (side) => {
-    const [a, b] = [await cluster.node(), await cluster.node()];
-    const client = cluster.client();
-    await client.connect(a);
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    if (side === "client") client.socket.disconnect();
-    else serverSide(a, client).disconnect();
-    await until(async () => (await client.record(cluster.broker)) === undefined);
-    await client.connect(b);
-    expect(client.recovered).toBe(false);
-    expect(b.events).toContainEqual({ type: "session-refused", namespace: "/", reason: "session" });
-  });
-
-  it("ends it also while something is on its way to the client that is disconnected, at once come back or not", async () => {
-    const a = await cluster.node();
-    const client = cluster.client();
-    await client.connect(a);
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    a.io.to("lobby").emit("n", 2);
-    serverSide(a, client).disconnect();
-    await client.connect(a);
-    expect(client.recovered).toBe(false);
-    expect([...a.io.sockets.sockets.keys()]).toEqual([client.id]);
-    expect(a.io.of("/").adapter.sids.has(client.id)).toBe(true);
-    a.io.to("lobby").emit("n", 3);
-    await until(() => client.numbers.includes(3));
-  });
-
-  it("ends a session maxDisconnectionDuration after the disconnect", async () => {
-    const short = { connectionStateRecovery: { maxDisconnectionDuration: 100 } };
-    const a = await cluster.node(joinLobby, short);
-    const client = cluster.client();
-    await client.connect(a);
-    await until(() => client.place !== undefined);
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    expect(await client.record(cluster.broker)).toBeDefined();
-    client.cut();
-    await until(async () => (await client.record(cluster.broker)) === undefined);
-  });
-
-  it("saves socket.data after the client's events, whatever they changed", async () => {
-    const a = await cluster.node(
-      (io) => {
-        io.on("connection", (socket) => {
-          socket.on("rename", (name) => {
-            socket.data.name = name;
-          });
-        });
-      },
-      {},
-      { sessionSaveMs: 3_600_000 },
-    );
-    const client = cluster.client();
-    await client.connect(a);
-    client.socket.emit("rename", "grace");
-    await stored(client, "grace");
-    serverSide(a, client).data.name = "last words";
-    client.cut();
-    await stored(client, "last words");
-  });
-
-  it("saves what a listener changed late, as soon as it says something to the client", async () => {
-    const late = () => new Promise((resolve) => setTimeout(resolve, 20));
-    const a = await cluster.node(
-      (io) => {
-        io.on("connection", (socket) => {
-          socket.on("answered", async (name, answer) => {
-            await late();
-            socket.data.name = name;
-            answer();
-          });
-          socket.on("told", async (name) => {
-            await late();
-            socket.emit("first");
-            await late();
-            socket.data.name = name;
-            socket.emit("n", 1);
-          });
-        });
-      },
-      {},
-      { sessionSaveMs: 3_600_000 },
-    );
-    const client = cluster.client();
-    await client.connect(a);
-    await client.socket.emitWithAck("answered", "grace");
-    await stored(client, "grace");
-    client.socket.emit("told", "ada");
-    await given(client, 1);
-    await stored(client, "ada");
-  });
-});
-
-describe("between a restore and the connection", () => {
-  const slow = (gate: { open?: () => void; error?: Error }) => (io: Server) => {
-    joinLobby(io);
-    io.use((socket, next) => {
-      if (!socket.recovered) return next();
-      gate.open = () => next(gate.error);
-    });
-  };
-  const server = { connectionStateRecovery: { maxDisconnectionDuration: 60_000, skipMiddlewares: false } };
-
-  it("keeps what comes for the socket, and hands it over after what it missed and before anything later", async () => {
-    const gate: { open?: () => void } = {};
-    const [a, b] = [await cluster.node(), await cluster.node(slow(gate), server)];
-    const client = cluster.client();
-    await client.connect(a);
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    client.cut();
-    a.io.to("lobby").emit("n", 2);
-    const connecting = client.connect(b);
-    await until(() => gate.open !== undefined);
-    for (const n of [3, 4]) a.io.to("lobby").emit("n", n);
-    a.io.to(["lobby", client.id]).emit("n", 5);
-    await until(async () => (await cluster.broker.history("lobby", { limit: 0 })).head.offset === 5);
-    b.io.on("connection", () => b.io.to("lobby").emit("n", 6));
-    gate.open?.();
-    await connecting;
-    await given(client, 6);
-    expect([client.recovered, client.numbers]).toEqual([true, upTo(6)]);
-  });
-
-  it("lets a client in that comes again on the same node, while its first connection still is with the middlewares", async () => {
-    const opens: (() => void)[] = [];
-    const slowly = (io: Server) => {
-      joinLobby(io);
-      io.use((socket, next) => {
-        if (socket.recovered) opens.push(next);
-        else next();
-      });
-    };
-    const [a, b] = [await cluster.node(), await cluster.node(slowly, server)];
-    const client = cluster.client();
-    await client.connect(a);
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    client.cut();
-    const first = client.connect(b).catch(() => "gone");
-    await until(() => opens.length === 1);
-    client.cut();
-    expect(await first).toBe("gone");
-    const second = client.connect(b);
-    a.io.to("lobby").emit("n", 2);
-    opens[0]?.();
-    await until(() => opens.length === 2);
-    opens[1]?.();
-    await second;
-    a.io.to("lobby").emit("n", 3);
-    await given(client, 3);
-    expect([client.recovered, client.numbers]).toEqual([true, upTo(3)]);
-  });
-
-  it("frees it where a middleware refuses, and the client may come back", async () => {
-    const gate: { open?: () => void; error?: Error } = { error: new Error("no") };
-    const [a, b] = [await cluster.node(), await cluster.node(slow(gate), server)];
-    const client = cluster.client();
-    await client.connect(a);
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    client.cut();
-    const refused = client.connect(b);
-    await until(() => gate.open !== undefined);
-    gate.open?.();
-    await expect(refused).rejects.toThrow("no");
-    await until(() => b.holdfast.counters.sessions === 0);
-    expect(b.io.of("/").adapter.sids.size).toBe(0);
-    a.io.to("lobby").emit("n", 2);
-    await client.connect(a);
-    await given(client, 2);
-    expect([client.recovered, client.numbers]).toEqual([true, upTo(2)]);
-  });
-});
-
-describe("starts a client anew, and never with a part of what it missed", () => {
-  async function away(): Promise<[Wanderer, Awaited<ReturnType<RecoveryCluster["node"]>>]> {
-    const [a, b] = [await cluster.node(), await cluster.node()];
-    const client = cluster.client();
-    await client.connect(a);
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    client.cut();
-    return [client, b];
-  }
-
-  it("where the log no longer reaches back", async () => {
-    const [client, b] = await away();
-    const retention = { maxEntries: 2, maxAgeMs: 60_000 };
-    for (let n = 0; n < 4; n++)
-      await cluster.broker.publish("lobby", Buffer.from(`["n",${n}]`), { retention });
-    await client.connect(b);
-    expect(client.recovered).toBe(false);
-    expect(b.events).toContainEqual({ type: "session-refused", namespace: "/", reason: "trimmed" });
-    expect(b.holdfast.counters).toMatchObject({ sessionsRefused: 1, sessions: 1 });
-    b.io.to("lobby").emit("n", 2);
-    await given(client, 2);
-    expect(client.numbers).toEqual(upTo(2));
-  });
-
-  it.each<[string, (place: string) => string]>([
-    ["text that is none", () => "zzz"],
-    ["another entry's tag", (place) => `${place.slice(0, -1)}${place.endsWith("x") ? "y" : "x"}`],
-    ["a huge seq", (place) => place.replace(/^h1\.\w+/, "h1.1y2p0ij32e8")],
-    ["an offset that is not there yet", (place) => place.replace(/\.1\.(?=[^.]*$)/, ".zz.")],
-    ["another channel", (place) => place.replace(/^(h1\.\w+)\.[\w-]{8}/, "$1.AAAAAAAA")],
-    ["a flood", () => "x".repeat(500_000)],
-  ])("whose place is %s", async (_title, change) => {
-    const [client, b] = await away();
-    client.place = change(client.place ?? "");
-    await client.connect(b);
-    // A client that says it has more than it was given deceives itself alone.
-    if (client.recovered) expect(_title).toBe("a huge seq");
-    b.io.to("lobby").emit("n", 2);
-    await until(() => client.numbers.includes(2));
-  });
-
-  it("whose session is of another namespace, of nobody, or only nearly the one", async () => {
-    const prepare = (io: Server) => {
-      joinLobby(io);
-      io.of("/chat");
-    };
-    const a = await cluster.node(prepare);
-    const client = cluster.client();
-    await client.connect(a);
-    await until(() => client.place !== undefined);
-    const { pid, place } = client;
-    const victim = serverSide(a, client);
-    const others = [
-      pid.slice(0, -1),
-      `${pid.slice(0, -1)}${pid.endsWith("A") ? "B" : "A"}`,
-      "../..",
-      `${pid} `,
-    ];
-    for (const guess of others) {
-      const thief = cluster.client();
-      thief.pretend(guess, place);
-      await thief.connect(a);
-      expect([thief.recovered, thief.id === client.id]).toEqual([false, false]);
-    }
-    const thief = cluster.client({ namespace: "/chat" });
-    thief.pretend(pid, place);
-    await thief.connect(a);
-    expect(thief.recovered).toBe(false);
-    expect(victim.connected).toBe(true);
-    expect(await client.record(cluster.broker)).toBeDefined();
-  });
-
-  it("whose record no longer fits, until it does again", async () => {
-    const [a, b] = [await cluster.node(), await cluster.node()];
-    const client = cluster.client();
-    await client.connect(a);
-    await until(() => client.place !== undefined);
-    const socket = serverSide(a, client);
-    socket.data.big = "x".repeat(70_000);
-    await until(async () => (await client.record(cluster.broker)) === undefined);
-    await expect
-      .poll(() => a.events)
-      .toContainEqual({
-        type: "session-unrecoverable",
-        namespace: "/",
-        socket: client.id,
-        reason: "unwritable",
-      });
-    a.io.to("lobby").emit("n", 1);
-    await given(client, 1);
-    socket.data.big = "small";
-    await stored(client, "small");
-    client.cut();
-    await client.connect(b);
-    expect(client.recovered).toBe(true);
-  });
-
-  it("where the broker lost its logs: who is away is refused, who is connected is closed and refused", async () => {
-    const [a, b] = [await cluster.node(), await cluster.node()];
-    const [away, here] = [cluster.client(), cluster.client()];
-    for (const client of [away, here]) await client.connect(a);
-    a.io.to("lobby").emit("n", 1);
-    for (const client of [away, here]) await given(client, 1);
-    away.cut();
-    await cluster.restartBroker({ lost: true });
-    await until(() => here.socket.disconnected);
-    for (const client of [away, here]) {
-      await client.connect(b);
-      expect(client.recovered).toBe(false);
-    }
-    b.io.to("lobby").emit("n", 2);
-    for (const client of [away, here]) await given(client, 2);
-    expect([away.numbers, here.numbers]).toEqual([upTo(2), upTo(2)]);
-  });
-
-  it("who was given its last packet while entries went out of order, until it was given one in order again", async () => {
-    const [a, b] = [await cluster.node(), await cluster.node()];
-    const [unsure, sure] = [cluster.client(), cluster.client()];
-    for (const client of [unsure, sure]) await client.connect(a);
-    await until(() => unsure.place !== undefined && sure.place !== undefined);
-    const disorder = vi.spyOn(a.holdfast.hub, "inOrder", "get").mockReturnValue(false);
-    a.io.to("lobby").emit("n", 1);
-    for (const client of [unsure, sure]) await given(client, 1);
-    unsure.cut();
-    disorder.mockRestore();
-    a.io.to("lobby").emit("n", 2);
-    await given(sure, 2);
-    sure.cut();
-    for (const client of [unsure, sure]) await client.connect(b);
-    expect([unsure.recovered, sure.recovered]).toEqual([false, true]);
-    expect([unsure.numbers, sure.numbers]).toEqual([upTo(1), upTo(2)]);
-  });
-
-  it("for whom more came than is kept, while middlewares took their time", async () => {
-    const gate: { open?: () => void } = {};
-    const server = { connectionStateRecovery: { maxDisconnectionDuration: 60_000, skipMiddlewares: false } };
-    const slow = (io: Server) => {
-      joinLobby(io);
-      io.use((socket, next) => {
-        if (!socket.recovered) return next();
-        gate.open = next;
-      });
-    };
-    const [a, b] = [await cluster.node(), await cluster.node(slow, server)];
-    const client = cluster.client();
-    await client.connect(a);
-    await until(() => client.place !== undefined);
-    client.cut();
-    const connecting = client.connect(b);
-    await until(() => gate.open !== undefined);
-    const big = Buffer.from(JSON.stringify(["big", "x".repeat(1_000_000)]));
-    for (let n = 0; n < 36; n++) await cluster.broker.publish("lobby", big);
-    await until(() => b.holdfast.counters.sessionsBroken === 1);
-    gate.open?.();
-    await connecting.catch(() => {});
-    await until(() => client.socket.disconnected);
-    await client.connect(b);
-    expect(client.recovered).toBe(false);
-    expect(client.packets.filter(([event]) => event === "big")).toEqual([]);
-    expect(b.events).toContainEqual(expect.objectContaining({ type: "session-broken", reason: "behind" }));
-  });
-
-  it("in a room that was reset, and closes its connection so that it notices", async () => {
-    const a = await cluster.node();
-    const client = cluster.client();
-    await client.connect(a);
-    await until(() => client.place !== undefined);
-    const { adapter } = a.io.of("/") as unknown as {
-      adapter: { reset(room: string, channel: string, head: object, reason: string): void };
-    };
-    adapter.reset("lobby", "lobby", { epoch: "new", offset: 0, tag: "" }, "epoch");
-    await until(() => client.socket.disconnected);
-    await client.connect(a);
-    expect(client.recovered).toBe(false);
-    expect(a.holdfast.counters.sessionsBroken).toBe(1);
-  });
-});
-
 it("recovers into a room that was silent for long, although the room's log begins after what the client has of it", async () => {
   const [a, b] = [await cluster.node(), await cluster.node()];
   const client = cluster.client();
@@ -732,44 +327,6 @@ it("shares reads among clients that come back together", async () => {
   expect(b.holdfast.hub.counters.reads - before).toBeLessThan(10);
 });
 
-it("is refused where logs are kept for a shorter time than clients may stay away", async () => {
-  const retention = { maxEntries: 10, maxAgeMs: 60_000 };
-  await expect(cluster.node(joinLobby, {}, { retention })).rejects.toMatchObject({
-    code: "RECOVERY_RETENTION",
-  });
-  const forever = { connectionStateRecovery: { maxDisconnectionDuration: 48 * 3_600_000 } };
-  await expect(cluster.node(joinLobby, forever)).rejects.toMatchObject({ code: "RECOVERY_DURATION" });
-});
-
-it("stores nothing and starts every client anew where entries have no order over all channels, and says so once", async () => {
-  const broker = openEmbeddedBroker();
-  const abilities = { ...broker.abilities, oneSequence: "There are several partitions." };
-  const least = new Proxy(broker, {
-    get(target, key) {
-      if (key === "abilities") return abilities;
-      const value = Reflect.get(target, key);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  const plain = new TestCluster(() => least);
-  const node = await plain.node("node", { connectionStateRecovery: {} }, {}, joinLobby);
-  node.io.of("/chat");
-  const client = cluster.client();
-  await client.connect(node);
-  node.io.to("lobby").emit("n", 1);
-  await given(client, 1);
-  expect(client.packets).toEqual([["n", 1]]);
-  client.cut();
-  client.place = "h1.0";
-  await client.connect(node);
-  expect(client.recovered).toBe(false);
-  expect(node.events.filter(({ type }) => type === "recovery-unavailable")).toEqual([
-    { type: "recovery-unavailable", reason: "There are several partitions." },
-  ]);
-  await plain.close();
-  await broker.close();
-});
-
 it("gives back in order what a node reads of a room that it follows only now, and what it has not heard yet of others", async () => {
   const joinBoth = (io: Server) => {
     io.on("connection", (socket) => {
@@ -790,7 +347,7 @@ it("gives back in order what a node reads of a room that it follows only now, an
   a.io.to("heard").emit("n", 1);
   await given(client, 1);
   await given(resident, 1);
-  await stored(client, "fresh");
+  await stored(cluster, client, "fresh");
   client.cut();
   link.hold();
   await a.holdfast.emit(a.io.to("heard"), "n", 2);

@@ -1,19 +1,21 @@
 import type { Server } from "socket.io";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { until } from "../../test/cluster.ts";
-import { joinLobby, RecoveryCluster, serverSide } from "../../test/recovery-cluster.ts";
-import type { Wanderer } from "../../test/wanderer.ts";
+import {
+  eachWithCluster,
+  given,
+  joinLobby,
+  type RecoveryCluster,
+  serverSide,
+  upTo,
+} from "../../test/recovery-cluster.ts";
 
 /** What people reported of recovery with Socket.IO's own adapters, each as its thread tells it. */
 
 let cluster: RecoveryCluster;
-beforeEach(() => {
-  cluster = new RecoveryCluster();
+eachWithCluster((made) => {
+  cluster = made;
 });
-afterEach(() => cluster.close());
-
-const upTo = (n: number) => Array.from({ length: n }, (_, index) => index + 1);
-const given = (client: Wanderer, count: number) => until(() => client.numbers.length >= count);
 
 it("socket.io-redis-streams-adapter#27: recovers when the server died, as when the client's network did", async () => {
   const [a, b] = [await cluster.node(), await cluster.node()];
