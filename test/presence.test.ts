@@ -1,48 +1,26 @@
 import type { Broker } from "@holdfast/broker";
-import { openNatsBroker } from "@holdfast/broker-nats";
-import { connectRedisBroker } from "@holdfast/broker-redis";
 import { KeyedState, Presence, type PresenceEvent } from "@holdfast/hub";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { NatsServer } from "../packages/broker-nats/test/nats-server.ts";
-import { RedisServer } from "../packages/broker-redis/test/redis-server.ts";
+import { anyBroker, type RunningBroker, startNats, startRedis } from "./support/brokers.ts";
 
-interface Engine {
-  readonly name: string;
-  start(): Promise<{ open(): Broker; stop(): Promise<unknown> }>;
-}
-
-const ENGINES: readonly Engine[] = [
-  {
-    name: "Redis",
-    async start() {
-      const server = await RedisServer.start();
-      return { open: () => connectRedisBroker(server.url), stop: () => server[Symbol.asyncDispose]() };
-    },
-  },
-  {
-    name: "NATS",
-    async start() {
-      const server = await NatsServer.start();
-      return { open: () => openNatsBroker(server.url), stop: () => server.close() };
-    },
-  },
-];
-
-describe.each(ENGINES)("on $name", ({ start }) => {
-  let engine: Awaited<ReturnType<typeof start>>;
+describe.each([
+  ["Redis", startRedis],
+  ["NATS", () => startNats(4)],
+] as const)("on %s", (_title, start) => {
+  let running: RunningBroker;
   let brokers: Broker[];
   beforeAll(async () => {
-    engine = await start();
-    brokers = [engine.open(), engine.open()];
+    running = await start();
+    brokers = [anyBroker(running.url), anyBroker(running.url)];
   });
   afterAll(async () => {
     for (const broker of brokers) await broker.close();
-    await engine.stop();
+    await running.close();
   });
 
   test("who is in a channel is told on every node, and a node that ends without a word is forgotten", async () => {
     const [a, b] = brokers as [Broker, Broker];
-    const dying = engine.open();
+    const dying = anyBroker(running.url);
     const there = new Presence(dying, { node: "dying", ttlMs: 900, graceMs: 100 });
     const here = new Presence(a, { node: "a", graceMs: 0 });
     const told: string[] = [];

@@ -3,39 +3,21 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { openEmbeddedBroker, serveBroker } from "@holdfast/broker";
 import { seededRandom, testSeed } from "@holdfast/broker/testing";
 import { createHoldfast } from "@holdfast/socketio";
 import { Server } from "socket.io";
 import { expect, test } from "vitest";
-import { NatsServer } from "../packages/broker-nats/test/nats-server.ts";
-import { RedisServer } from "../packages/broker-redis/test/redis-server.ts";
 import { Wanderer } from "../packages/socketio/test/wanderer.ts";
-import { anyBroker } from "./support/any-broker.ts";
+import { anyBroker, type RunningBroker, startNats, startRedis, startServed } from "./support/brokers.ts";
 
 const CLIENTS = 20;
 const KILLS = 3;
 const seed = testSeed();
 
-interface ServedBroker {
-  readonly url: string;
-  close(): Promise<unknown>;
-}
-
-const ENGINES: Record<string, () => Promise<ServedBroker>> = {
-  "the embedded broker": async () => {
-    const broker = openEmbeddedBroker();
-    const served = await serveBroker(broker);
-    return { url: served.url, close: () => served.close().then(() => broker.close()) };
-  },
-  Redis: async () => {
-    const server = await RedisServer.start();
-    return { url: server.url, close: () => server[Symbol.asyncDispose]() };
-  },
-  NATS: async () => {
-    const server = await NatsServer.start();
-    return { url: `${server.url}?partitions=1`, close: () => server.close() };
-  },
+const BROKERS: Readonly<Record<string, () => Promise<RunningBroker>>> = {
+  "a served broker": startServed,
+  Redis: startRedis,
+  NATS: () => startNats(1),
 };
 
 class Node {
@@ -56,11 +38,11 @@ class Node {
   }
 }
 
-test.each(Object.keys(ENGINES))(
+test.each(Object.entries(BROKERS))(
   `stock clients lose nothing, are given nothing twice or in another order, and are recovered each time, while servers on %s are killed (SEED=${seed})`,
-  async (engine) => {
+  async (engine, start) => {
     const { below, next: random, pick } = seededRandom(seed);
-    const served = await (ENGINES[engine] as () => Promise<ServedBroker>)();
+    const served = await start();
     let count = 0;
     const startNode = () => Node.start(served.url, `web-${count++}`);
     const nodes = await Promise.all([startNode(), startNode(), startNode()]);

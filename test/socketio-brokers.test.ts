@@ -1,39 +1,21 @@
-import { type Broker, connectBroker, openEmbeddedBroker, serveBroker } from "@holdfast/broker";
-import { openNatsBroker } from "@holdfast/broker-nats";
-import { connectRedisBroker } from "@holdfast/broker-redis";
+import type { Broker } from "@holdfast/broker";
 import type { Server } from "socket.io";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { NatsServer } from "../packages/broker-nats/test/nats-server.ts";
-import { RedisCluster } from "../packages/broker-redis/test/redis-cluster.ts";
-import { RedisServer } from "../packages/broker-redis/test/redis-server.ts";
 import { type TestClient, TestCluster, type TestNode, until } from "../packages/socketio/test/cluster.ts";
 import { Wanderer } from "../packages/socketio/test/wanderer.ts";
+import {
+  anyBroker,
+  type RunningBroker,
+  startNats,
+  startRedis,
+  startRedisCluster,
+  startServed,
+} from "./support/brokers.ts";
 
-/** What a Socket.IO cluster stands on; each node has a connection of its own. */
-interface Ground {
-  open(): Broker;
-  close(): Promise<unknown>;
-}
-
-async function startNats(partitions: number): Promise<Ground> {
-  const server = await NatsServer.start();
-  return { open: () => openNatsBroker(server.url, { partitions }), close: () => server.close() };
-}
-
-const GROUNDS: Readonly<Record<string, () => Promise<Ground>>> = {
-  "a served broker": async () => {
-    const broker = openEmbeddedBroker();
-    const served = await serveBroker(broker);
-    return { open: () => connectBroker(served.url), close: () => served.close().then(() => broker.close()) };
-  },
-  Redis: async () => {
-    const server = await RedisServer.start();
-    return { open: () => connectRedisBroker(server.url), close: () => server[Symbol.asyncDispose]() };
-  },
-  "a Redis Cluster of three primaries": async () => {
-    const redis = await RedisCluster.start();
-    return { open: () => connectRedisBroker(redis.url), close: () => redis[Symbol.asyncDispose]() };
-  },
+const BROKERS: Readonly<Record<string, () => Promise<RunningBroker>>> = {
+  "a served broker": startServed,
+  Redis: startRedis,
+  "a Redis Cluster of three primaries": startRedisCluster,
   NATS: () => startNats(1),
   "NATS with several streams": () => startNats(4),
 };
@@ -47,16 +29,16 @@ const roomGoer = (io: Server) => {
   });
 };
 
-describe.each(Object.entries(GROUNDS))("on %s", (_title, start) => {
+describe.each(Object.entries(BROKERS))("on %s", (_title, start) => {
   const brokers: Broker[] = [];
-  let ground: Ground;
+  let running: RunningBroker;
   let cluster: TestCluster;
   let nodes: TestNode[];
   let clients: TestClient[];
   beforeAll(async () => {
-    ground = await start();
+    running = await start();
     cluster = new TestCluster(() => {
-      const broker = ground.open();
+      const broker = anyBroker(running.url);
       brokers.push(broker);
       return broker;
     });
@@ -66,7 +48,7 @@ describe.each(Object.entries(GROUNDS))("on %s", (_title, start) => {
   afterAll(async () => {
     await cluster?.close();
     for (const broker of brokers) await broker.close();
-    await ground?.close();
+    await running?.close();
   });
 
   const io = (index: number) => (nodes[index] as TestNode).io;
@@ -156,7 +138,7 @@ describe.each(Object.entries(GROUNDS))("on %s", (_title, start) => {
   it("brings back a client at another node with all that it missed, or starts it anew and says why", async () => {
     const brought: Broker[] = [];
     const servers = new TestCluster(() => {
-      const broker = ground.open();
+      const broker = anyBroker(running.url);
       brought.push(broker);
       return broker;
     });

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createHoldfast } from "@holdfast/socketio";
 import { Server, type Socket } from "socket.io";
-import { anyBroker } from "./any-broker.ts";
+import { anyBroker } from "./brokers.ts";
 
 /** One process of test/recovery.test.ts: a Socket.IO server over the broker that it is given. */
 const [url = "", node = ""] = process.argv.slice(2);
