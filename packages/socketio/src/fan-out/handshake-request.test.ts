@@ -73,6 +73,17 @@ it("keeps what a middleware has put on it, and tells the response's end where th
   await expect.poll(() => ended).toBe(1);
 });
 
+it("hears of an error of the WebSocket as before, and of nothing after the end", async () => {
+  const server = await serve();
+  const socket = await join(server);
+  const reason = once(socket, "disconnect");
+  const { transport } = socket.conn as unknown as { transport: { socket: NodeJS.EventEmitter } };
+  transport.socket.emit("error", new Error("a broken frame"));
+  expect(await reason).toEqual(["transport error", expect.objectContaining({ message: "Error: a broken frame" })]);
+  expect(() => transport.socket.emit("error", new Error("once more"))).not.toThrow();
+  expect(server.io.engine.clientsCount).toBe(0);
+});
+
 it("leaves a request whole that somebody listens to", async () => {
   const server = await startServer();
   closers.push(() => server.close());

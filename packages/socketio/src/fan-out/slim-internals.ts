@@ -65,14 +65,35 @@ function compactMap(holder: Record<string, unknown>, name: string): void {
   if (map instanceof Map && map.size <= 1) holder[name] = new SmallMap(map);
 }
 
+interface OpenWebSocket extends EventEmitter {
+  readonly _receiver?: EventEmitter;
+  readonly _socket?: EventEmitter & { readonly _peername?: { address?: string } };
+}
+
+function compactWebSocket(webSocket: OpenWebSocket): void {
+  // Engine.IO takes away its listener of errors before the transport's own only where it upgrades.
+  const listeners = webSocket.listeners("error");
+  const early = listeners.find(({ name }) => name === "onUpgradeError");
+  if (early && listeners.length > 1) webSocket.off("error", early as () => void);
+  const { _receiver: receiver, _socket: stream } = webSocket;
+  const peer = stream?._peername;
+  if (typeof peer?.address === "string") peer.address = texts.share(peer.address);
+  compactListeners(webSocket);
+  compactListeners(receiver);
+  compactListeners(stream);
+}
+
 /** Makes an Engine.IO connection over a WebSocket smaller, once Socket.IO has its listeners on it. */
 export function compactConnection(connection: EngineConnection): void {
   const { transport } = connection;
   // Told of polling transports alone.
   transport.removeAllListeners("headers");
+  const webSocket = transport.socket as unknown as OpenWebSocket | undefined;
+  if (webSocket) compactWebSocket(webSocket);
   compactListeners(transport);
-  compactListeners(transport.socket);
   compactListeners(connection);
+  const from = connection as unknown as { remoteAddress?: unknown };
+  if (typeof from.remoteAddress === "string") from.remoteAddress = texts.share(from.remoteAddress);
   compactArray(connection as unknown as Record<string, unknown>, "cleanupFn");
 }
 
