@@ -71,9 +71,9 @@ export class Player {
     this.#socket.disconnect();
   }
 
-  /** Loses the connection, as when the network goes. */
+  /** Loses the connection, as when the network goes: at once, also while an upgrade is under way, for which `close` would wait. */
   lose(): void {
-    this.#manager.engine.close();
+    (this.#manager.engine as unknown as { _onClose(reason: string): void })._onClose("forced close");
   }
 
   say(event: string, payload: Payload): void {
