@@ -79,7 +79,10 @@ it("hears of an error of the WebSocket as before, and of nothing after the end",
   const reason = once(socket, "disconnect");
   const { transport } = socket.conn as unknown as { transport: { socket: NodeJS.EventEmitter } };
   transport.socket.emit("error", new Error("a broken frame"));
-  expect(await reason).toEqual(["transport error", expect.objectContaining({ message: "Error: a broken frame" })]);
+  expect(await reason).toEqual([
+    "transport error",
+    expect.objectContaining({ message: "Error: a broken frame" }),
+  ]);
   expect(() => transport.socket.emit("error", new Error("once more"))).not.toThrow();
   expect(server.io.engine.clientsCount).toBe(0);
 });
