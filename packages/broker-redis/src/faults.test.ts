@@ -166,10 +166,10 @@ describe("a server", () => {
     await publishSurely(broker, CHANNEL, "1");
     server.command("CONFIG", "SET", "maxmemory", "1mb");
     const full = { code: "BROKER_FULL", retryable: true };
-    await expect(broker.publish(CHANNEL, new Uint8Array())).rejects.toMatchObject(full);
-    await expect(broker.publishAll([{ channel: CHANNEL, data: new Uint8Array() }])).rejects.toMatchObject(
-      full,
-    );
+    // With a key, so that one whose connection is lost meanwhile is sent again.
+    const [data, key] = [new Uint8Array(), { idempotencyKey: "refused" }];
+    await expect(broker.publish(CHANNEL, data, key)).rejects.toMatchObject(full);
+    await expect(broker.publishAll([{ channel: CHANNEL, data, ...key }])).rejects.toMatchObject(full);
     expect((await broker.history(CHANNEL, {})).head.offset).toBe(1);
     server.command("CONFIG", "SET", "maxmemory", "0");
     expect((await publishSurely(broker, CHANNEL, "2")).position.offset).toBe(2);
