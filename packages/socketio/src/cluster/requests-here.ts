@@ -74,7 +74,7 @@ function attempt(cluster: Cluster, { type, namespace, from, args, answer }: Aske
       answer();
       break;
     case "fetch":
-      answer(...partsOf(sockets.map(detailsOf)));
+      answer(...partsOf(sockets.map((socket) => detailsOf(socket, cluster))));
       break;
     case "ids":
       answer(...partsOf(sockets.map(({ id }) => id)));
@@ -119,12 +119,25 @@ function roomsOf(value: unknown): readonly Room[] {
   return isRooms(value) ? value : [];
 }
 
-/** As Socket.IO's adapters describe a socket to another node. What a session store put there may be circular. */
-function detailsOf(socket: Socket): object {
+/**
+ * As Socket.IO's adapters describe a socket to another node. What a session store put there may be circular. Data that
+ * JSON can't hold are left out: one socket's must not keep the others from being found.
+ */
+function detailsOf(socket: Socket, cluster: Cluster): object {
   const { sessionStore: _, ...handshake } = socket.handshake as Socket["handshake"] & {
     sessionStore?: unknown;
   };
-  return { id: socket.id, handshake, rooms: [...socket.rooms], data: socket.data };
+  return { id: socket.id, handshake, rooms: [...socket.rooms], data: writableData(socket, cluster) };
+}
+
+function writableData({ data }: Socket, cluster: Cluster): unknown {
+  try {
+    JSON.stringify(data);
+    return data;
+  } catch (error) {
+    cluster.failed("fetch", error);
+    return {};
+  }
 }
 
 function partsOf(values: readonly unknown[]): unknown[][] {

@@ -90,6 +90,23 @@ describe("fetchSockets", () => {
     expect(found.map(({ data }) => data.text.length)).toEqual(Array(12).fill(200_000));
   });
 
+  it("finds a socket whose data no message can hold without them, and says so where it is", async () => {
+    const [a, b] = (await cluster.nodes(2, {}, (io) => {
+      io.on("connection", (socket) => {
+        socket.data = socket.handshake.query.n === "1" ? { big: 1n } : { small: 1 };
+      });
+    })) as [TestNode, TestNode];
+    await cluster.client(b, { query: { n: "1" } });
+    await cluster.client(b, { query: { n: "2" } });
+    const found = await a.io.fetchSockets();
+    expect(found.map(({ data }) => data)).toEqual(expect.arrayContaining([{}, { small: 1 }]));
+    expect(b.events).toContainEqual({
+      type: "request-failed",
+      operation: "fetch",
+      error: expect.any(TypeError),
+    });
+  });
+
   it("is answered at once by a node that has not the namespace", async () => {
     const [a] = (await cluster.nodes(2)) as [TestNode];
     const started = performance.now();
