@@ -12,6 +12,7 @@ import {
   upTo,
 } from "../../test/recovery-cluster.ts";
 import type { Wanderer } from "../../test/wanderer.ts";
+import { UNSURE } from "./place.ts";
 
 let cluster: RecoveryCluster;
 eachWithCluster((made) => {
@@ -150,6 +151,23 @@ describe("starts a client anew, and never with a part of what it missed", () => 
     for (const client of [unsure, sure]) await client.connect(b);
     expect([unsure.recovered, sure.recovered]).toEqual([false, true]);
     expect([unsure.numbers, sure.numbers]).toEqual([upTo(1), upTo(2)]);
+  });
+
+  it("who was given back what it missed by a node on which entries went out of order", async () => {
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const client = cluster.client();
+    await client.connect(a);
+    await until(() => client.place !== undefined);
+    client.cut();
+    a.io.to("lobby").emit("n", 1);
+    const disorder = vi.spyOn(b.holdfast.hub, "inOrder", "get").mockReturnValue(false);
+    await client.connect(b);
+    await given(client, 1);
+    expect([client.recovered, client.place]).toEqual([true, UNSURE]);
+    client.cut();
+    disorder.mockRestore();
+    await client.connect(a);
+    expect(client.recovered).toBe(false);
   });
 
   it("for whom more came than is kept, while middlewares took their time", async () => {

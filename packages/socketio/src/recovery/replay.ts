@@ -3,7 +3,7 @@ import { decodePacketEntry, isReplayable, type PacketEntry } from "../cluster/pa
 import type { Room } from "../cluster/room-channel.ts";
 import type { MissedEntry } from "./missed.ts";
 import { RELEASE_BYTES } from "./outbox.ts";
-import { formatPlace } from "./place.ts";
+import { formatPlace, UNSURE } from "./place.ts";
 import type { KeptPacket } from "./session.ts";
 
 /** Whether a session that was away is given a packet: as Socket.IO itself decides it. */
@@ -45,17 +45,24 @@ export function messageIds(entries: readonly MissedEntry[]): Set<string> {
   return ids;
 }
 
-/** What of the missed entries goes to a session. */
+/**
+ * What of the missed entries goes to a session.
+ *
+ * @param inOrder false where what comes before them on other channels may follow them, so that they are no places to
+ *   continue from
+ */
 export function replayOf(
   missed: readonly MissedEntry[],
   namespace: string,
   rooms: ReadonlySet<Room>,
+  inOrder: boolean,
 ): KeptPacket[] {
   const replayed: KeptPacket[] = [];
   for (const { channel, entry } of missed) {
     const { packet, place } = replayedOf(channel, entry);
     if (packet && isForSession(packet, namespace, rooms)) {
-      replayed.push({ channel, offset: entry.offset, seq: entry.seq, packet, place });
+      const { offset, seq } = entry;
+      replayed.push({ channel, offset, seq, packet, place: inOrder ? place : UNSURE });
     }
   }
   return replayed;

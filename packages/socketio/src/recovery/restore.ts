@@ -200,10 +200,11 @@ export class Restore {
     const { namespace } = this.#host;
     // A room that is followed only now was read as it is, and what others have before that may still be on its way here.
     const newest = missed.entries.at(-1)?.entry.seq ?? 0;
-    if (!(await this.#context.hub.upTo(newest))) throw new Refused("epoch");
+    const { hub } = this.#context;
+    if (!(await hub.upTo(newest))) throw new Refused("epoch");
     // The client may have been given entries that come to this node only now.
     for (const [channel, offset] of missed.reached) await this.#host.reached(channel, offset);
-    const packets = replayOf(missed.entries, namespace, this.#host.roomsOf(session.sid));
+    const packets = replayOf(missed.entries, namespace, this.#host.roomsOf(session.sid), hub.inOrder);
     const hasCopies = [...packets, ...(session.kept ?? [])].some(({ packet }) => packet.id !== undefined);
     const unread = hasCopies ? missed.unread : [];
     const before = await Promise.all(unread.map((channel) => readBefore(channel, options)));
