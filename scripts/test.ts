@@ -18,10 +18,12 @@ function check(command: string, ...args: string[]): Tally {
   return succeeded ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
-function vitest(node: string, project: string): Tally {
+/** @param files only those whose paths contain one of these; all without any */
+function vitest(node: string, project: string, ...files: readonly string[]): Tally {
   const report = join(scratch, `${project}-${process.hrtime.bigint()}.json`);
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  const ran = check(node, "node_modules/vitest/vitest.mjs", "run", `--project=${project}`, ...reporters);
+  const options = [`--project=${project}`, ...reporters, ...files];
+  const ran = check(node, "node_modules/vitest/vitest.mjs", "run", ...options);
   try {
     const { numPassedTests, numTotalTests } = JSON.parse(readFileSync(report, "utf8"));
     return { passed: numPassedTests, failed: Math.max(numTotalTests - numPassedTests, ran.failed) };
@@ -30,6 +32,8 @@ function vitest(node: string, project: string): Tally {
   }
 }
 
+const ON_BROKERS = ["test/socketio-brokers", "test/recovery", "test/presence", "test/differential.test"];
+
 const steps: [title: string, step: () => Tally][] = [
   ["Format and lint", () => check("npm", "run", "--silent", "lint")],
   ["Types", () => check("npm", "run", "--silent", "types")],
@@ -37,6 +41,11 @@ const steps: [title: string, step: () => Tally][] = [
   [`Unit, golden and contract tests (Node ${process.version})`, () => vitest(process.execPath, "unit")],
   ["Unit, golden and contract tests (the oldest Node supported)", () => vitest(oldestNode, "unit")],
   ["End-to-end, browser and fault tests", () => vitest(process.execPath, "system")],
+  // The servers of these are processes, or the tests' own: so they run on it as well.
+  [
+    "Socket.IO on every broker (the oldest Node supported)",
+    () => vitest(oldestNode, "system", ...ON_BROKERS),
+  ],
 ];
 
 let passed = 0;
