@@ -7,6 +7,7 @@ import { seededRandom, testSeed } from "@holdfast/broker/testing";
 import { createHoldfast } from "@holdfast/socketio";
 import { Server } from "socket.io";
 import { expect, test } from "vitest";
+import { type RoundRobin, roundRobin } from "../packages/socketio/test/round-robin.ts";
 import { Wanderer } from "../packages/socketio/test/wanderer.ts";
 import { anyBroker, type RunningBroker, startNats, startRedis, startServed } from "./support/brokers.ts";
 
@@ -20,12 +21,15 @@ const BROKERS: Readonly<Record<string, () => Promise<RunningBroker>>> = {
   NATS: () => startNats(1),
 };
 
+/** How clients reach the servers. */
+const WAYS = ["directly", "behind a balancer without any affinity"] as const;
+
 class Node {
-  readonly url: string;
+  readonly port: number;
   readonly child: ChildProcess;
 
-  constructor(url: string, child: ChildProcess) {
-    this.url = url;
+  constructor(port: number, child: ChildProcess) {
+    this.port = port;
     this.child = child;
   }
 
@@ -34,18 +38,28 @@ class Node {
       execArgv: [],
     });
     const [port] = await once(child, "message");
-    return new Node(`http://127.0.0.1:${port}`, child);
+    return new Node(port, child);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
   }
 }
 
-test.each(Object.entries(BROKERS))(
-  `stock clients lose nothing, are given nothing twice or in another order, and are recovered each time, while servers on %s are killed (SEED=${seed})`,
-  async (engine, start) => {
+const CASES = Object.entries(BROKERS).flatMap(([engine, start]) =>
+  WAYS.map((way) => [engine, way, start] as const),
+);
+
+test.each(CASES)(
+  `stock clients lose nothing, are given nothing twice or in another order, and are recovered each time, while servers on %s, reached %s, are killed (SEED=${seed})`,
+  async (engine, way, start) => {
     const { below, next: random, pick } = seededRandom(seed);
     const served = await start();
     let count = 0;
     const startNode = () => Node.start(served.url, `web-${count++}`);
     const nodes = await Promise.all([startNode(), startNode(), startNode()]);
+    const ports = () => nodes.map(({ port }) => port);
+    const balancer: RoundRobin | undefined = way === "directly" ? undefined : await roundRobin(ports());
 
     // Emits, and serves nobody: what it emits is known to be accepted.
     const broker = anyBroker(served.url);
@@ -56,7 +70,7 @@ test.each(Object.entries(BROKERS))(
     const connect = async (client: Wanderer) => {
       for (let tries = 0; ; tries++) {
         try {
-          return await client.connect(pick(nodes));
+          return await client.connect(balancer ?? pick(nodes));
         } catch (error) {
           if (tries > 200) throw error;
           await pause(below(50));
@@ -115,6 +129,7 @@ test.each(Object.entries(BROKERS))(
       const [node] = nodes.splice(below(nodes.length), 1);
       node?.child.kill("SIGKILL");
       nodes.push(await startNode());
+      balancer?.setPorts(ports());
     }
     isOver = true;
     await Promise.all([emitting, ...wandering]);
@@ -130,13 +145,14 @@ test.each(Object.entries(BROKERS))(
       expect(state).toEqual({ rooms: [id, ...rooms].sort(), joined: rooms });
     }
     const resumes = clients.reduce((sum, one) => sum + one.resumes, 0);
-    console.log({ engine, sent, resumes, refused: refused.length, kills: KILLS });
+    console.log({ engine, way, sent, resumes, refused: refused.length, kills: KILLS });
     expect(refused).toEqual([]);
     // Without these the run would prove nothing.
     expect(resumes).toBeGreaterThan(CLIENTS * 2);
     expect(sent).toBeGreaterThan(100);
 
     for (const { client } of clients) client.close();
+    await balancer?.close();
     await io.close();
     await holdfast.close();
     await broker.close();
