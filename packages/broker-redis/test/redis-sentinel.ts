@@ -93,8 +93,10 @@ export class SentinelSystem {
       if (this.primary !== before) return;
       // Too soon after another one it is refused; and one that comes to nothing in its time is given up.
       before.commandAt(sentinel?.port ?? 0, "SENTINEL", "FAILOVER", "main");
-      throw new Error(`No replica has become the primary: ${this.describe()}`);
-    }, WAIT);
+      throw new Error("No replica has become the primary.");
+    }, WAIT).catch((error) => {
+      throw new Error(`${error.message} ${this.describe()}`);
+    });
   }
 
   /**

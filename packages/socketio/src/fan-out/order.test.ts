@@ -101,9 +101,7 @@ function step(random: Random, number: number, names: readonly string[]): (world:
   }
 }
 
-it("gives every client the same packets in the same order as Socket.IO's own adapter", {
-  timeout: 60_000,
-}, async () => {
+it("gives every client the same packets in the same order as Socket.IO's own adapter", async () => {
   const random = seededRandom(testSeed());
   const [ours, stock] = [await startWorld(false), await startWorld(true)];
   const names: string[] = [];
