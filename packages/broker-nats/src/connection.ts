@@ -25,6 +25,11 @@ export interface ConnectionHost {
 const FAILURES_UNTIL_OTHER_SERVER = 3;
 const RETRY_MS = 50;
 const PREPARE_TRIES = 4;
+/**
+ * A server says that a stream is missing while it is still removing its files. One that is made in that moment shares them, and loses
+ * its own (seen with nats-server 2.9).
+ */
+const REMOVAL_MS = 1000;
 
 /** The connection to NATS, made again whenever it is lost, and to another server where this one doesn't get anything done. */
 export class Connection {
@@ -114,7 +119,7 @@ export class Connection {
     if (ready !== this.#ready) return;
     if (isStreamMissing(error)) {
       this.#down(unavailable(error));
-      void this.#prepare(ready.nats, ++this.#round);
+      void this.#makeAgain(ready.nats, ++this.#round);
       return;
     }
     if (refusalOf(error) || !(error instanceof Error) || error.name !== "TimeoutError") return;
@@ -150,6 +155,11 @@ export class Connection {
     }
     this.#round++;
     this.#down(unavailable(await nats.closed()));
+  }
+
+  async #makeAgain(nats: NatsConnection, round: number): Promise<void> {
+    await pause(REMOVAL_MS, undefined, { ref: false });
+    await this.#prepare(nats, round);
   }
 
   async #prepare(nats: NatsConnection, round: number): Promise<void> {

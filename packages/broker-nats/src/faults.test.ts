@@ -205,8 +205,39 @@ describe("on a server that breaks", () => {
       for (const partition of [0, 1]) await streams.delete(`holdfast-log-${partition}`);
     });
     await a.publish("room", bytes("2"));
-    await vi.waitFor(() => expect(seen.texts()).toEqual(["1", "2"]), WAIT);
+    await vi.waitFor(() => expect(seen.resets()).toEqual(["epoch"]), WAIT);
+    await a.publish("room", bytes("3"));
+    await vi.waitFor(() => expect(seen.texts().at(-1)).toBe("3"), WAIT);
+    // What was written before the reset's head is in the log, and told of by the reset alone.
+    const heads = seen.events.flatMap((event) => (event.type === "reset" ? [event.head.offset] : []));
+    const log = await logOf(a, "room");
+    expect(log.map(textOf)).toEqual(["2", "3"]);
+    const after = log.filter(({ offset }) => offset > (heads[0] ?? 0)).map(textOf);
+    expect(seen.texts()).toEqual(["1", ...after]);
     expect(seen.resets()).toEqual(["epoch"]);
+  });
+
+  test("begins a log anew at once whose stream was purged, although the server still knows its message ids", async () => {
+    const a = node();
+    const seen = record();
+    await a.subscribe("room", seen.listener);
+    for (const text of ["1", "2"]) await a.publish("room", bytes(text), { idempotencyKey: text });
+    await vi.waitFor(() => expect(seen.texts()).toEqual(["1", "2"]), WAIT);
+    const purge = () =>
+      manage(async ({ streams }) => {
+        for (const partition of [0, 1])
+          for (const kind of ["log", "keys"]) await streams.purge(`holdfast-${kind}-${partition}`);
+      });
+    for (const round of [1, 2]) {
+      await purge();
+      const again = await a.publish("room", bytes("again"), { idempotencyKey: "1" });
+      expect(again).toMatchObject({ duplicate: false, position: { offset: 1 } });
+      await vi.waitFor(() => expect(seen.resets()).toHaveLength(round), WAIT);
+      expect((await logOf(a, "room")).map(textOf)).toEqual(["again"]);
+      expect(await a.publish("room", bytes("x"), { idempotencyKey: "1" })).toMatchObject({ duplicate: true });
+    }
+    await purge();
+    expect(await a.history("room", {})).toMatchObject({ type: "page", entries: [], head: { offset: 0 } });
   });
 
   test("refuses positions whose entries were deleted, and shows what is left", async () => {

@@ -1,7 +1,8 @@
 import { isCount, randomText } from "@holdfast/broker/engine";
 import type { Connection } from "./connection.ts";
 import { isConflict } from "./failures.ts";
-import { keyHash, type Subjects } from "./subjects.ts";
+import type { Subjects } from "./subjects.ts";
+import { storeSuccessor } from "./successor.ts";
 
 /** What is known of an idempotency key. */
 export type Claim =
@@ -40,17 +41,15 @@ export class Keys {
     const subject = this.#subjects.key(channel, key);
     const own = { type: "claimed", id: randomText(ID_CHARACTERS), after } as const;
     const data = encode({ i: own.id, a: after });
-    return this.#connection.call(deadline, async ({ stream, manager }) => {
+    const name = this.#subjects.keyStreamOf(channel);
+    return this.#connection.call(deadline, async (ready) => {
       try {
-        const expect = { lastSubjectSequence: 0 };
-        const { duplicate } = await stream.publish(subject, data, { expect, msgID: keyHash(channel, key) });
+        const { duplicate } = await storeSuccessor(ready, name, subject, data, 0);
         if (!duplicate) return own;
       } catch (error) {
         if (!isConflict(error)) throw error;
       }
-      const there = await manager.streams.getMessage(this.#subjects.keyStreamOf(channel), {
-        last_by_subj: subject,
-      });
+      const there = await ready.manager.streams.getMessage(name, { last_by_subj: subject });
       const claim = there && decode(there.data);
       // Its time was over in between: it is claimed again.
       if (!claim) throw new Error("the idempotency key was just forgotten");

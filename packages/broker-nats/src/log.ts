@@ -2,11 +2,12 @@ import { randomUUID } from "node:crypto";
 import { BrokerError } from "@holdfast/broker";
 import { randomText } from "@holdfast/broker/engine";
 import { AckPolicy, DeliverPolicy, type MsgRequest } from "@nats-io/jetstream";
-import type { Connection } from "./connection.ts";
+import type { Connection, Ready } from "./connection.ts";
 import { isConflict } from "./failures.ts";
 import { decodeRecord, encodeRecord, type Record, type StoredRecord } from "./record.ts";
 import type { ServerClock } from "./server-clock.ts";
-import { type Subjects, successorId } from "./subjects.ts";
+import type { Subjects } from "./subjects.ts";
+import { type Stored, storeSuccessor } from "./successor.ts";
 
 const EPOCH_CHARACTERS = 12;
 const ID_CHARACTERS = 8;
@@ -15,12 +16,6 @@ const RECORDS_AT_ONCE = 256;
 /** A consumer that its node forgot is gone after this long. */
 const CONSUMER_MS = 10_000;
 const MS = 1_000_000;
-
-/** What was appended, or which record is there in its stead. */
-export interface Appended {
-  readonly seq: number;
-  readonly duplicate: boolean;
-}
 
 /** The channels' records in their streams: single steps, each of which asks the stream's leader. */
 export class Log {
@@ -43,16 +38,11 @@ export class Log {
     const last = await this.last(channel, deadline);
     if (last) return last;
     const first = this.first();
-    await this.#connection.call(deadline, async ({ stream }) => {
+    await this.#connection.call(deadline, async (ready) => {
       // Who loses the race finds the winner's record below; a lost answer is no matter, either.
-      await stream
-        .publish(this.#subjects.log(channel), encodeRecord(first), {
-          expect: { lastSubjectSequence: 0 },
-          msgID: successorId(this.#subjects.log(channel), 0),
-        })
-        .catch((error) => {
-          if (!isConflict(error)) throw error;
-        });
+      await this.#store(ready, channel, encodeRecord(first), 0).catch((error) => {
+        if (!isConflict(error)) throw error;
+      });
     });
     const made = await this.last(channel, deadline);
     if (!made) throw new BrokerError("BROKER_UNAVAILABLE", "The channel could not be made.");
@@ -101,15 +91,8 @@ export class Log {
    *
    * @throws what NATS says; `isConflict` tells when another was newer
    */
-  append(channel: string, bytes: Uint8Array, expected: number, deadline: number): Promise<Appended> {
-    const subject = this.#subjects.log(channel);
-    return this.#connection.once(deadline, async ({ stream }) => {
-      const { seq, duplicate } = await stream.publish(subject, bytes, {
-        expect: { lastSubjectSequence: expected },
-        msgID: successorId(subject, expected),
-      });
-      return { seq, duplicate };
-    });
+  append(channel: string, bytes: Uint8Array, expected: number, deadline: number): Promise<Stored> {
+    return this.#connection.once(deadline, (ready) => this.#store(ready, channel, bytes, expected));
   }
 
   /**
@@ -165,6 +148,11 @@ export class Log {
         seq: before,
       }),
     );
+  }
+
+  #store(ready: Ready, channel: string, bytes: Uint8Array, expected: number): Promise<Stored> {
+    const subjects = this.#subjects;
+    return storeSuccessor(ready, subjects.streamOf(channel), subjects.log(channel), bytes, expected);
   }
 
   async #get(channel: string, query: MsgRequest, deadline: number): Promise<StoredRecord | undefined> {

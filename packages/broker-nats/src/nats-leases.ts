@@ -16,7 +16,8 @@ import { decodeLease, encodeLease, type LeaseMessage } from "./lease-messages.ts
 import { type Change, LeaseState, type OwnerRecord, type PlaceRecord } from "./lease-state.ts";
 import type { Settings } from "./options.ts";
 import type { ServerClock } from "./server-clock.ts";
-import { type Subjects, successorId } from "./subjects.ts";
+import type { Subjects } from "./subjects.ts";
+import { storeSuccessor } from "./successor.ts";
 
 interface Follower {
   readonly listener: (event: LeaseEvent) => void;
@@ -231,11 +232,8 @@ export class NatsLeases implements LeaseTable {
     const bytes = encodeLease(message);
     for (let doubtful = false; ; doubtful = true) {
       try {
-        const { seq, duplicate } = await this.#connection.once(deadline, ({ stream }) =>
-          stream.publish(subject, bytes, {
-            expect: { lastSubjectSequence: expected },
-            msgID: successorId(subject, expected),
-          }),
+        const { seq, duplicate } = await this.#connection.once(deadline, (ready) =>
+          storeSuccessor(ready, this.#subjects.leaseStream, subject, bytes, expected),
         );
         if (duplicate) {
           await this.#feed.barrier(deadline);
