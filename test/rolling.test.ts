@@ -56,9 +56,12 @@ async function rolling(count: number, ending: Ending) {
   return { fleet, load, events, add, remove, answers };
 }
 
-/** Ends a pod in order, and sees that it had nothing left to do. */
-async function end(pod: PodProcess): Promise<void> {
-  await pod.terminate();
+/**
+ * Ends a pod in order, and sees that it had nothing left to do. A preStop hook's sleep is longer than it takes what was
+ * sent to the pod before it left the balance to be answered; here that is waited for.
+ */
+async function end(pod: PodProcess, load: Load): Promise<void> {
+  await Promise.all([pod.terminate(), load.caughtUp()]);
   pod.leave();
   expect(await pod.exit()).toBe(0);
 }
@@ -71,7 +74,7 @@ test("pods are replaced one after another under load, and no request fails", asy
   await answers(200);
   for (const old of [...fleet.pods]) {
     remove(old);
-    const [fresh] = await Promise.all([add(), end(old)]);
+    const [fresh] = await Promise.all([add(), end(old, load)]);
     await answers(20, fresh);
   }
   await load.stop();
@@ -88,7 +91,7 @@ test("a service is scaled from four pods to two to six under load, and no reques
   await answers(200);
   const leaving = fleet.pods.slice(2);
   for (const pod of leaving) remove(pod);
-  await Promise.all(leaving.map(end));
+  await Promise.all(leaving.map((pod) => end(pod, load)));
   await answers(200);
   const fresh = await Promise.all([add(), add(), add(), add()]);
   await Promise.all(fresh.map((pod) => answers(20, pod)));
@@ -105,6 +108,7 @@ test("pods that are sent SIGTERM before they leave the balance, and announce the
     // It is still in the balance, and closes each connection with the answer on it.
     await answers(20, old);
     remove(old);
+    await load.caughtUp();
     old.leave();
     const [fresh, code] = await Promise.all([add(), old.exit()]);
     expect(code).toBe(0);

@@ -19,6 +19,7 @@ export class Load {
   readonly #to: { readonly host: string; readonly port: number };
   readonly #agent = new Agent({ keepAlive: true });
   readonly #clients: Promise<void>[];
+  readonly #underWay = new Set<Promise<unknown>>();
   #stopped = false;
 
   constructor(to: { readonly host: string; readonly port: number }) {
@@ -37,6 +38,11 @@ export class Load {
     return Object.values(this.counts).reduce((sum, count) => sum + count);
   }
 
+  /** Resolves once whatever the clients wait for now, requests and WebSockets' handshakes, was answered or has failed. */
+  async caughtUp(): Promise<void> {
+    await Promise.allSettled([...this.#underWay]);
+  }
+
   /** Lets every client finish what it has begun. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -50,7 +56,7 @@ export class Load {
     for (let round = 0; !this.#stopped; round++) {
       const sent = `${kind} ${round} ${"x".repeat(round % 500)}`;
       try {
-        const answer = await this.#send(kind, sent, cookie);
+        const answer = await this.#note(this.#send(kind, sent, cookie));
         if (answer.status !== 200) this.failures.push({ kind, what: String(answer.status) });
         else if (kind === "post" && answer.body !== sent) this.failures.push({ kind, what: "another body" });
         else this.#count(kind, answer.pod);
@@ -92,10 +98,13 @@ export class Load {
   async #converse(): Promise<void> {
     while (!this.#stopped) {
       const socket = new WebSocket(`ws://${this.#to.host}:${this.#to.port}/`);
+      const { promise: decided, resolve: decide } = Promise.withResolvers<void>();
+      void this.#note(decided);
       await new Promise<void>((resolve) => {
         let opened = false;
         socket.on("open", () => {
           opened = true;
+          decide();
           socket.send("hello");
         });
         socket.on("message", () => {
@@ -108,7 +117,15 @@ export class Load {
         });
         socket.on("close", () => resolve());
       });
+      decide();
     }
+  }
+
+  #note<T>(answer: Promise<T>): Promise<T> {
+    const done = () => this.#underWay.delete(answer);
+    this.#underWay.add(answer);
+    answer.then(done, done);
+    return answer;
   }
 
   #count(kind: "get" | "post" | "poll", pod: string): void {
