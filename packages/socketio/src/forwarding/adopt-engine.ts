@@ -255,7 +255,8 @@ class EngineForwarding implements Forwarding {
 /** The session that a request names, read as Engine.IO reads it: of several, the last. */
 function sessionIdOf(url: string): string | undefined {
   const query = url.indexOf("?");
-  if (query < 0) return undefined;
+  // Every handshake comes by here, and nearly none has it; its name may be written with percent signs.
+  if (query < 0 || !(url.includes("sid=", query) || url.includes("%", query))) return undefined;
   return new URLSearchParams(url.slice(query + 1).split("#", 1)[0]).getAll("sid").at(-1) || undefined;
 }
 
