@@ -80,7 +80,7 @@ export class Acks {
       tally.sockets.push(socket);
       socket.acks.set(tally.id, (response) => {
         if (node === this.#uid) this.responded(request, response);
-        else this.#control.send("acknowledgement", node, request, [response]);
+        else this.#control.acknowledge(node, request, response);
       });
     }
     return tally.id;

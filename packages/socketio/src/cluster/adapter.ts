@@ -11,6 +11,7 @@ import { Delivery } from "./delivery.ts";
 import { Departures } from "./departures.ts";
 import type { Emitted } from "./emit-queue.ts";
 import type { FollowedRoom, RoomSink } from "./followed-rooms.ts";
+import type { JoinsUnderWay } from "./joins-under-way.ts";
 import { othersOf } from "./members.ts";
 import { bytesOf } from "./packet-encoder.ts";
 import { type Envelope, encodePacketEntry, type OutgoingPacket } from "./packet-entry.ts";
@@ -92,15 +93,24 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
 
   /** Resolves once what is emitted to the rooms on any node from now on reaches the socket. */
   override addAll(id: string, rooms: Set<Room>): Promise<void> | void {
+    return this.enter(id, rooms, this.#cluster.joins);
+  }
+
+  /** @param joins what tells of it waits here; nobody hears of the rooms of a socket that is not connected yet */
+  enter(id: string, rooms: Set<Room>, joins?: JoinsUnderWay): Promise<void> | void {
     super.addAll(id, rooms);
     this.#delivery.changed();
     const waiting: Promise<void>[] = [];
+    const settling: Promise<unknown>[] = [];
     for (const room of rooms) {
-      const ready = isShared(room) ? this.#follow(room).ready : undefined;
+      if (!isShared(room)) continue;
+      const { ready, settled } = this.#follow(room);
       if (ready) waiting.push(ready);
+      if (settled && room !== id) settling.push(settled);
     }
     if (rooms.has(id)) this.#adopt(id);
     const saved = this.sessions?.joined(id, rooms);
+    if (settling.length > 0) joins?.begin(id, Promise.all(settling));
     if (waiting.length > 0) return Promise.all(waiting).then(() => this.sessions?.saved(id));
     if (saved) return saved;
   }
@@ -320,6 +330,8 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     const there = local ? undefined : cluster.control.ask(question);
     if (cluster.operations) await cluster.operations;
     const here = this.matching(options.rooms, options.except).map(describe);
+    const joining = cluster.joins.all(question.timeoutMs / 2);
+    if (joining) await joining;
     if (!there) return here;
     const { values, error } = await there;
     if (error) throw error;
@@ -360,23 +372,27 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   }
 
   /**
-   * What is written to a socket past the logs: behind what was emitted to it before.
+   * What is written to a socket past the logs: behind what was emitted to it before, and once it is in the rooms that it has
+   * joined.
    *
-   * @returns false where nothing is on its way to it, and nothing was done
+   * @returns false where it waits for nothing, and nothing was done
    */
   #direct(socket: Socket, packet: StockPacket, { volatile, compress }: WriteOptions): boolean {
-    const { directs, isQuiet } = this.#cluster;
+    const { directs, joins, isQuiet } = this.#cluster;
     const { sessions } = this;
     const isHeld = sessions?.isHeld(socket) === true;
-    if (isQuiet && !isHeld && !directs.has(socket)) return false;
+    const joined = joins.of(socket.id);
+    const waits = isHeld || joined !== undefined || directs.has(socket);
+    if (isQuiet && !waits) return false;
     const earlier = isQuiet ? [] : this.#cluster.earlierThan(socket, this.#channelsOf(socket));
-    if (earlier.length === 0 && !isHeld && !directs.has(socket)) return false;
+    if (earlier.length === 0 && !waits) return false;
     // Encoded now: the program may change what it has given.
     const packets = this.nsp.server.encoder.encode({ ...packet, nsp: this.nsp.name });
     const bytes = bytesOf(packets);
     const how = { volatile: volatile === true, compress: compress !== false };
     const write = () => this.#cluster.handOverInTurn(socket, packets, how);
-    directs.put(socket, earlier, bytes, sessions ? () => sessions.behind(socket, bytes, write) : write);
+    const inTurn = sessions ? () => sessions.behind(socket, bytes, write) : write;
+    directs.put(socket, earlier, bytes, inTurn, joined);
     return true;
   }
 

@@ -9,9 +9,10 @@ import { Acks } from "./acks.ts";
 import type { HoldfastAdapter } from "./adapter.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { DirectPackets, type Earlier } from "./direct-packets.ts";
-import { type EmitOrder, EmitQueue, type Emitted } from "./emit-queue.ts";
+import { EMIT_QUEUE_LIMITS, type EmitOrder, EmitQueue, type Emitted } from "./emit-queue.ts";
 import { FollowedRooms } from "./followed-rooms.ts";
 import type { HandOver, HandOverAll, HandOverOptions } from "./hand-over.ts";
+import { JoinsUnderWay } from "./joins-under-way.ts";
 import type { Members } from "./members.ts";
 import { RequestTurns } from "./request-turns.ts";
 import { doRequest } from "./requests-here.ts";
@@ -42,6 +43,7 @@ export class Cluster {
   readonly members: Members;
   readonly rooms: FollowedRooms;
   readonly directs = new DirectPackets();
+  readonly joins: JoinsUnderWay;
   readonly control: ControlPlane;
   readonly turns: RequestTurns;
   readonly acks: Acks;
@@ -72,12 +74,14 @@ export class Cluster {
     this.onEvent = onEvent;
     this.rooms = new FollowedRooms(hub, (channel, offset) => this.directs.passed(channel, offset));
     this.turns = new RequestTurns(hub, this.rooms);
-    this.#queue = new EmitQueue(hub.broker);
+    this.joins = new JoinsUnderWay(() => this.#queue.advance());
+    this.#queue = new EmitQueue(hub.broker, EMIT_QUEUE_LIMITS, this.joins);
     this.control = new ControlPlane({
       queue: this.#queue,
       rooms: this.rooms,
       members,
       notify: (channel, data) => this.#notify(channel, data),
+      joined: (mostMs) => this.joins.all(mostMs),
       onRequest: (asked) => doRequest(this, asked),
       onAcknowledgement: (request, response) => this.acks.responded(request, response),
       onSilent: ({ node }) => this.onEvent({ type: "node-silent", node }),
@@ -99,6 +103,7 @@ export class Cluster {
     for (const adapter of [...this.adapters.values()]) adapter.close();
     this.control.close();
     this.acks.close();
+    this.joins.close();
   }
 
   /** Names a message that has several copies. */
@@ -122,7 +127,7 @@ export class Cluster {
     this.counters.emits++;
     const emitted =
       isVolatile && this.hub.broker.abilities.volatile === true
-        ? this.#emitVolatile(publications, [...(order.joins ?? []), ...(order.after ?? [])])
+        ? this.#emitVolatile(publications, [this.joins.all(), ...(order.joins ?? []), ...(order.after ?? [])])
         : this.#queue.add(publications, order);
     emitted.then(
       (copies) => {
@@ -243,12 +248,12 @@ export class Cluster {
 
   async #emitVolatile(
     publications: readonly Publication[],
-    after: readonly Promise<unknown>[],
+    after: readonly (Promise<unknown> | undefined)[],
   ): Promise<readonly Emitted[]> {
     if (this.#volatile >= MAX_VOLATILE) throw new HoldfastError("EMITS_TOO_MANY");
     this.#volatile++;
     try {
-      if (after.length > 0) await Promise.allSettled(after);
+      if (after.some((one) => one)) await Promise.allSettled(after);
       await Promise.all(publications.map(({ channel, data }) => this.hub.broker.notify(channel, data)));
       return [];
     } finally {

@@ -21,11 +21,14 @@ export interface ControlMessage {
   readonly args: readonly unknown[];
   /** A long answer comes in parts: how many they are. Default 1. */
   readonly parts?: number;
+  /** How long the answer is waited for, where it is. */
+  readonly timeoutMs?: number;
 }
 
 /** @throws TypeError as JSON.stringify does, for what it can't write */
-export function encodeControl({ type, namespace, from, request, args, parts }: ControlMessage): Uint8Array {
-  const header = { t: type, n: namespace, o: from, r: request, p: parts };
+export function encodeControl(message: ControlMessage): Uint8Array {
+  const { type, namespace, from, request, args, parts, timeoutMs } = message;
+  const header = { t: type, n: namespace, o: from, r: request, p: parts, w: timeoutMs };
   return encodeFrame({ header, ...writePacket("/", args) });
 }
 
@@ -34,7 +37,7 @@ export function decodeControl(bytes: Uint8Array): Read<ControlMessage> {
   const frame = decodeFrame(bytes);
   if (!frame.ok) return frame;
   const { header, text, attachments } = frame.value;
-  const { t: type, n: namespace, o: from, r: request, p: parts = 1 } = header;
+  const { t: type, n: namespace, o: from, r: request, p: parts = 1, w: timeoutMs } = header;
   if (!isOneOf(type, REQUESTS) && !isOneOf(type, ANSWERS)) return refuse("shape");
   if (typeof namespace !== "string" || !isName(from)) return refuse("shape");
   if (request !== undefined && !isName(request)) return refuse("shape");
@@ -43,8 +46,16 @@ export function decodeControl(bytes: Uint8Array): Read<ControlMessage> {
   if (payload === undefined) return refuse("shape");
   const args = readPayload(payload, attachments);
   if (!args.ok) return args;
-  const value = { type, namespace, from, args: args.value, parts: parts as number };
-  return { ok: true, value: request === undefined ? value : { ...value, request } };
+  const value = {
+    type,
+    namespace,
+    from,
+    args: args.value,
+    parts: parts as number,
+    ...(request !== undefined && { request }),
+    ...(typeof timeoutMs === "number" && { timeoutMs }),
+  };
+  return { ok: true, value };
 }
 
 export function isRequest(type: RequestType | AnswerType): type is RequestType {

@@ -31,6 +31,8 @@ export interface ControlPlaneOptions {
   readonly members: Members;
   /** Sends to one node, now or never. */
   notify(channel: string, data: Uint8Array): Promise<void>;
+  /** Resolves once the joins are over that are under way on this node, or after this time; undefined where none is. */
+  joined(mostMs: number): Promise<void> | undefined;
   /** Another node asks. Must not throw. */
   onRequest(asked: Asked): void;
   /** A client of another node has acknowledged what this node emitted. */
@@ -55,6 +57,12 @@ const RETENTION: Retention = { maxEntries: 10_000, maxAgeMs: 60_000 };
 
 /** A question that has not come back here after so long was not asked. */
 const PROBE_MS = 5_000;
+
+/** They change nothing, and tell of nothing. */
+const QUESTIONS: ReadonlySet<string> = new Set<RequestType>(["fetch", "ids", "count"]);
+
+/** What the answers to these tell of, or the program of another node infers from them, has to be in effect. */
+const TELLING: ReadonlySet<RequestType> = new Set<RequestType>(["fetch", "ids", "emit"]);
 
 /**
  * What nodes ask of each other beside the rooms' logs. Requests go to all of them through one log, so that each does
@@ -121,7 +129,7 @@ export class ControlPlane implements RoomSink {
       [...others].filter((node) => asked?.has(node) !== false && !this.#silent.has(node)),
     );
     const answers = this.requests.open(request, awaited, timeoutMs);
-    this.#publish({ type, namespace, from: this.#uid, request, args }, after).catch((error) =>
+    this.#publish({ type, namespace, from: this.#uid, request, args, timeoutMs }, after).catch((error) =>
       this.requests.end(request, error),
     );
     return answers;
@@ -132,16 +140,30 @@ export class ControlPlane implements RoomSink {
     await this.#publish({ type, namespace, from: this.#uid, args });
   }
 
-  /** Tells one node what it waits for. */
-  send(type: AnswerType, node: string, request: string, values: readonly unknown[], parts?: number): void {
-    const message: ControlMessage = { type, namespace: "", from: this.#uid, request, args: values };
-    const encode = () => encodeControl(parts === undefined ? message : { ...message, parts });
-    this.#attempt(encode, node).catch((error) => {
-      this.#options.onError(type, error);
+  /** Tells one node what a client has answered. */
+  acknowledge(node: string, request: string, response: unknown): void {
+    this.#attempt(this.#message("acknowledgement", request, [response]), node).catch((error) =>
+      this.#options.onError("acknowledgement", error),
+    );
+  }
+
+  /** Sends a whole answer or a part of it, as it is now. @param after what it must not come before */
+  #send(
+    node: string,
+    request: string,
+    values: readonly unknown[],
+    parts: number,
+    after?: Promise<void>,
+  ): void {
+    this.#attempt({ ...this.#message("answer", request, values), parts }, node, after).catch((error) => {
+      this.#options.onError("answer", error);
       // What can't be said is said to be nothing, so that nobody waits for it.
-      const nothing = () => encodeControl({ ...message, args: [], ...(parts !== undefined && { parts }) });
-      if (type === "answer") this.#attempt(nothing, node).catch(() => undefined);
+      this.#attempt({ ...this.#message("answer", request, []), parts }, node).catch(() => undefined);
     });
+  }
+
+  #message(type: AnswerType, request: string, args: readonly unknown[]): ControlMessage {
+    return { type, namespace: "", from: this.#uid, request, args };
   }
 
   deliver(_room: undefined, channel: string, entry: Entry): void {
@@ -157,7 +179,7 @@ export class ControlPlane implements RoomSink {
 
   async #publish(message: ControlMessage, after?: readonly Promise<unknown>[]): Promise<void> {
     const data = encodeControl(message);
-    const order = after ? { after } : {};
+    const order = { isQuestion: QUESTIONS.has(message.type), ...(after && { after }) };
     await this.#options.queue.add([{ channel: CLUSTER_CHANNEL, data, retention: RETENTION }], order);
   }
 
@@ -176,8 +198,10 @@ export class ControlPlane implements RoomSink {
     }
   }
 
-  async #attempt(encode: () => Uint8Array, node: string): Promise<void> {
-    await this.#options.notify(inboxChannel(node), encode());
+  async #attempt(message: ControlMessage, node: string, after?: Promise<void>): Promise<void> {
+    const data = encodeControl(message);
+    if (after) await after;
+    await this.#options.notify(inboxChannel(node), data);
   }
 
   #take(channel: string, data: Uint8Array, offset: number): void {
@@ -186,28 +210,36 @@ export class ControlPlane implements RoomSink {
       this.#options.onUnreadable(channel, offset, read.reason);
       return;
     }
-    const { type, namespace, from, request, args, parts = 1 } = read.value;
+    const { type, namespace, from, request, args, parts = 1, timeoutMs } = read.value;
     if (from === this.#uid) {
       this.#probes.get(request ?? "")?.();
       return;
     }
     this.#silent.heard(from);
     if (isRequest(type)) {
-      if (channel === CLUSTER_CHANNEL)
-        this.#options.onRequest({ type, namespace, from, args, answer: this.#answer(from, request) });
+      if (channel !== CLUSTER_CHANNEL) return;
+      const answer = this.#answer(from, request, TELLING.has(type), timeoutMs);
+      this.#options.onRequest({ type, namespace, from, args, answer });
     } else if (request !== undefined) {
       if (type === "answer") this.requests.answered(request, from, args, data.length, parts);
       else this.#options.onAcknowledgement(request, args[0]);
     }
   }
 
-  #answer(node: string, request: string | undefined): Asked["answer"] {
+  /** @param isTelling it waits for joins: for half the time that the asker does, since it has a way to go, too */
+  #answer(
+    node: string,
+    request: string | undefined,
+    isTelling: boolean,
+    timeoutMs = Number.POSITIVE_INFINITY,
+  ): Asked["answer"] {
     let isAnswered = request === undefined;
     return (...parts) => {
       if (isAnswered || request === undefined) return;
       isAnswered = true;
-      if (parts.length === 0) this.send("answer", node, request, []);
-      for (const values of parts) this.send("answer", node, request, values, parts.length);
+      const after = isTelling ? this.#options.joined(timeoutMs / 2) : undefined;
+      for (const values of parts.length === 0 ? [[]] : parts)
+        this.#send(node, request, values, Math.max(1, parts.length), after);
     };
   }
 }

@@ -161,10 +161,13 @@ export class Delivery {
     const packets = encodePacket(nsp, { data, id: packet.id });
     const write = { compress: compress !== false, volatile: volatile === true };
     const { directs } = this.#cluster;
+    const { sessions } = this.#adapter;
+    const bytes = bytesOf(packets);
     this.#write(sockets, packet.data, packets, write, (socket) => {
       // Not before what was emitted to this socket alone.
-      if (!directs.has(socket)) return true;
-      directs.put(socket, [], bytesOf(packets), () => this.#cluster.handOverInTurn(socket, packets, write));
+      if (!directs.has(socket) && !sessions?.isWaiting(socket)) return true;
+      const now = () => this.#cluster.handOverInTurn(socket, packets, write);
+      directs.put(socket, [], bytes, sessions ? () => sessions.behind(socket, bytes, now) : now);
       return false;
     });
     return sockets.length;

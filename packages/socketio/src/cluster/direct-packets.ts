@@ -22,6 +22,8 @@ export interface Earlier {
 interface Direct {
   /** Every one of these comes first. */
   earlier: readonly Earlier[];
+  /** A join of the socket that it may tell of is not in effect yet. What comes from the logs need not wait for that. */
+  isJoining: boolean;
   /** So many of what arrived for the socket come first. */
   readonly after: number;
   readonly bytes: number;
@@ -70,10 +72,12 @@ class Line {
     return this.#directs[0]?.deadline ?? 0;
   }
 
-  put(earlier: readonly Earlier[], bytes: number, write: () => void): void {
+  put(earlier: readonly Earlier[], isJoining: boolean, bytes: number, write: () => void): Direct {
     const deadline = performance.now() + MOST_MS;
-    this.#directs.push({ earlier, after: this.#arrivals, bytes, deadline, write });
+    const direct: Direct = { earlier, isJoining, after: this.#arrivals, bytes, deadline, write };
+    this.#directs.push(direct);
     this.#bytes += bytes;
+    return direct;
   }
 
   arrived(arrival: Arrival): void {
@@ -86,6 +90,7 @@ class Line {
     for (const direct of this.#directs) {
       if (direct.deadline > now) return;
       direct.earlier = [];
+      direct.isJoining = false;
     }
   }
 
@@ -94,6 +99,8 @@ class Line {
     for (let direct = this.#directs[0]; direct; direct = this.#directs[0]) {
       const { earlier, after, bytes, write } = direct;
       if (earlier.some(({ offset }) => offset === undefined)) return;
+      // What this node emits after it is not sent before the join is over.
+      if (direct.isJoining) break;
       while (this.#written < after || !earlier.every((one) => this.#isWritten(one))) {
         if (!this.#writeNext()) return;
       }
@@ -134,7 +141,7 @@ interface Parted {
 /**
  * What the program writes to its own sockets past the logs. As on one server in memory, an emit to a room and then one to
  * a socket that is in it come in this order, although the first takes the way through its log: the second waits for it.
- * Where nothing is on its way to a socket nothing waits.
+ * Where nothing is on its way to a socket, and it joins nothing, nothing waits.
  */
 export class DirectPackets {
   readonly #lines = new Map<Socket, Line>();
@@ -153,15 +160,26 @@ export class DirectPackets {
    * Writes a packet behind all that was written to the socket before, and behind these entries.
    *
    * @param earlier their `offset` may be told later: then call `told`
+   * @param joined resolves once joins of the socket that come first, too, are over
    */
-  put(socket: Socket, earlier: readonly Earlier[], bytes: number, write: () => void): void {
+  put(
+    socket: Socket,
+    earlier: readonly Earlier[],
+    bytes: number,
+    write: () => void,
+    joined?: Promise<unknown>,
+  ): void {
     const known = this.#lines.get(socket);
-    if (!known && earlier.length === 0) {
+    if (!known && earlier.length === 0 && !joined) {
       write();
       return;
     }
     const line = known ?? new Line();
-    line.put(earlier, bytes, write);
+    const direct = line.put(earlier, joined !== undefined, bytes, write);
+    void joined?.then(() => {
+      direct.isJoining = false;
+      this.told(socket);
+    });
     if (!known) {
       this.#lines.set(socket, line);
       this.#watch(socket, line);
@@ -175,7 +193,7 @@ export class DirectPackets {
     else this.#mark(socket, line);
   }
 
-  /** Where an entry is that something of this socket comes after was told. */
+  /** Where an entry is that something of this socket comes after was told, or that a join is over. */
   told(socket: Socket): void {
     const line = this.#lines.get(socket);
     if (line) this.#advance(socket, line);

@@ -16,7 +16,19 @@ export interface EmitOrder {
   readonly joins?: readonly Promise<unknown>[];
   /** Channels of rooms whose members are left out, for `settled`. */
   readonly except?: readonly string[];
+  /** It only asks something: it waits for what is before it on its own channels, but not for the rest. */
+  readonly isQuestion?: boolean;
 }
+
+/** What every emit waits for that is called after it: numbered in the order of the calls. */
+export interface Gate {
+  /** The number of the newest; 0 where there is none. */
+  readonly newest: number;
+  /** Whether this one, and all before it, are over. */
+  isOver(number: number): boolean;
+}
+
+const OPEN: Gate = { newest: 0, isOver: () => true };
 
 /** One emit: copies for one or more channels. */
 interface Emit {
@@ -31,6 +43,9 @@ interface Emit {
   held: boolean;
   /** Later ones wait as long as this one is held. */
   readonly holdsAll: boolean;
+  /** Of the gate: it waits until that is over, and so do all later ones. */
+  readonly gate: number;
+  readonly isQuestion: boolean;
   /** The emit before it to each of its channels, until this one is answered, which that is then, too. */
   earlier: readonly (Emit | undefined)[];
 }
@@ -63,6 +78,7 @@ const MAX_LOOKED = 16;
 export class EmitQueue {
   readonly #broker: Pick<Broker, "abilities" | "publish" | "publishAll">;
   readonly #limits: EmitQueueLimits;
+  readonly #gate: Gate;
   readonly #maxBatches: number;
   readonly #underWay = new Set<Emit>();
   readonly #busy = new Set<string>();
@@ -70,15 +86,19 @@ export class EmitQueue {
   readonly #newest = new Map<string, Emit>();
   #waiting: Emit[] = [];
   #bytes = 0;
+  /** Questions among those that wait. */
+  #questions = 0;
   #batches = 0;
   #scheduled = false;
 
   constructor(
     broker: Pick<Broker, "abilities" | "publish" | "publishAll">,
     limits: EmitQueueLimits = EMIT_QUEUE_LIMITS,
+    gate: Gate = OPEN,
   ) {
     this.#broker = broker;
     this.#limits = limits;
+    this.#gate = gate;
     this.#maxBatches = broker.abilities.oneSequence === true ? 1 : BATCHES;
   }
 
@@ -95,7 +115,7 @@ export class EmitQueue {
    */
   add(
     publications: readonly Publication[],
-    { after = [], joins = [], except = [] }: EmitOrder = {},
+    { after = [], joins = [], except = [], isQuestion = false }: EmitOrder = {},
   ): Promise<readonly Emitted[]> {
     const bytes = publications.reduce((sum, { data }) => sum + data.length, 0);
     if (this.size >= this.#limits.maxEmits || this.#bytes + bytes > this.#limits.maxBytes) {
@@ -105,10 +125,23 @@ export class EmitQueue {
     const held = after.length + joins.length > 0;
     const holdsAll = joins.length > 0;
     const earlier = publications.map(({ channel }) => this.#newest.get(channel));
-    const emit: Emit = { publications, except, bytes, done, resolve, reject, held, holdsAll, earlier };
+    const emit: Emit = {
+      publications,
+      except,
+      bytes,
+      done,
+      resolve,
+      reject,
+      held,
+      holdsAll,
+      gate: isQuestion ? 0 : this.#gate.newest,
+      isQuestion,
+      earlier,
+    };
     for (const { channel } of publications) this.#newest.set(channel, emit);
     this.#bytes += bytes;
     this.#waiting.push(emit);
+    if (isQuestion) this.#questions++;
     if (emit.held) {
       void Promise.allSettled([...after, ...joins]).then(() => {
         emit.held = false;
@@ -116,6 +149,11 @@ export class EmitQueue {
       });
     } else this.#schedule();
     return done;
+  }
+
+  /** Something of the gate is over. */
+  advance(): void {
+    if (this.#waiting.length > 0) this.#schedule();
   }
 
   /**
@@ -169,17 +207,21 @@ export class EmitQueue {
     const batch: Emit[] = [];
     const blocked = new Set<string>();
     const left: Emit[] = [];
+    const [first] = this.#waiting;
+    if (first && !this.#gate.isOver(first.gate) && this.#questions === 0) return batch;
+    let isShut = false;
     let count = 0;
     let bytes = 0;
     for (const [index, emit] of this.#waiting.entries()) {
       const isBlocked = emit.publications.some(
         ({ channel }) => this.#busy.has(channel) || blocked.has(channel),
       );
-      if (emit.held && emit.holdsAll) {
+      isShut ||= (emit.held && emit.holdsAll) || !this.#gate.isOver(emit.gate);
+      if (isShut && this.#questions === 0) {
         left.push(...this.#waiting.slice(index));
         break;
       }
-      if (emit.held || isBlocked) {
+      if (emit.held || isBlocked || (isShut && !emit.isQuestion)) {
         for (const { channel } of emit.publications) blocked.add(channel);
         left.push(emit);
         continue;
@@ -197,6 +239,7 @@ export class EmitQueue {
     this.#waiting = left;
     for (const emit of batch) {
       this.#underWay.add(emit);
+      if (emit.isQuestion) this.#questions--;
       for (const { channel } of emit.publications) this.#busy.add(channel);
     }
     return batch;

@@ -21,7 +21,7 @@ export class FollowedRoom {
   readonly room: Room | undefined;
   readonly sink: RoomSink;
   /** Resolves when the first try has ended, well or badly; undefined from then on. The broker bounds how long that takes. */
-  tried: Promise<unknown> | undefined;
+  tried: Promise<boolean> | undefined;
   /** Resolves once entries come, or the room was left; undefined from then on. */
   ready: Promise<void> | undefined;
   /** What is here or before it in the log is not handed out. */
@@ -44,6 +44,11 @@ export class FollowedRoom {
   /** The position that was handed out last; offset 0 before the channel is followed. */
   get last(): Position {
     return this.#following?.last ?? { epoch: "", offset: 0, tag: "" };
+  }
+
+  /** Resolves once entries come, or the first try has ended badly; undefined from then on. */
+  get settled(): Promise<unknown> | undefined {
+    return this.tried?.then((isFollowed) => (isFollowed ? this.ready : undefined));
   }
 
   close(): void {

@@ -21,10 +21,16 @@ afterEach(async () => {
 const upTo = (n: number) => Array.from({ length: n }, (_, index) => index + 1);
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** The broker takes its time, a different one for each call, before it has what it is given and before it answers. */
+/** The broker takes its time, a different one for each call, before it does what it is asked for and before it answers. */
 function delay(next: () => number): void {
   const wait = () => new Promise((resolve) => setTimeout(resolve, next() * 5));
-  const { publish, publishAll } = broker;
+  const { publish, publishAll, subscribe } = broker;
+  broker.subscribe = async (...args) => {
+    await wait();
+    const subscription = await subscribe.apply(broker, args);
+    await wait();
+    return subscription;
+  };
   broker.publish = async (...args) => {
     await wait();
     const published = await publish.apply(broker, args);
@@ -99,6 +105,7 @@ function program(io: Server, seed: number, steps: number): void {
     socket.on("play", async () => {
       const { below, pick } = seededRandom(seed);
       const sockets = [...io.sockets.sockets.values()].sort(byName);
+      const fresh = ["r"];
       for (let n = 1; n <= steps; n++) {
         const one = pick(sockets);
         const steps: (() => unknown)[] = [
@@ -112,6 +119,11 @@ function program(io: Server, seed: number, steps: number): void {
           () => one.emit("asks", n, () => {}),
           () => one.emit("direct", n),
           () => one.compress(false).emit("direct", n),
+          () => {
+            fresh.push(`fresh ${n}`);
+            for (const each of [one, pick(sockets)]) void each.join(`fresh ${n}`);
+          },
+          () => io.to(pick(fresh)).emit("fresh", n),
         ];
         pick(steps)();
         if (below(3) === 0) await turn();

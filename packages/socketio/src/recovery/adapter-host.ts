@@ -49,7 +49,7 @@ export class AdapterHost implements SessionHost {
   }
 
   enter(sid: string, rooms: Iterable<Room>): Promise<void> | void {
-    return this.#adapter.addAll(sid, new Set(rooms));
+    return this.#adapter.enter(sid, new Set(rooms));
   }
 
   leaveAll(sid: string): void {

@@ -1,7 +1,7 @@
 import type { Socket } from "socket.io";
 import type { Session } from "./session.ts";
 
-/** What is in no log waits no longer than this for what is. */
+/** What is in no log waits no longer than this for what is, or for the record. */
 const MOST_BEHIND_MS = 2_000;
 
 /** The sockets of one namespace whose packets wait, while a record is not stored as its rooms are. */
@@ -36,14 +36,23 @@ export class HeldSockets {
   }
 
   /** Whether something waits for a socket. */
-  isHeld({ id }: Socket): boolean {
+  isWaiting({ id }: Socket): boolean {
     return this.#holding > 0 && this.#sessionOf(id)?.outbox.isWaiting === true;
   }
 
-  /** Writes a packet that is in no log, behind what waits for the socket: for a while, if that goes on waiting. */
+  /**
+   * Whether what is in no log has to wait, too: behind what does, or until the record tells of the rooms that the client may be
+   * told of.
+   */
+  isHeld({ id }: Socket): boolean {
+    const outbox = this.#holding > 0 ? this.#sessionOf(id)?.outbox : undefined;
+    return outbox !== undefined && (outbox.isWaiting || outbox.heldForMs < MOST_BEHIND_MS);
+  }
+
+  /** Writes a packet that is in no log, once nothing waits for the socket: after a while, if something goes on waiting. */
   behind(socket: Socket, bytes: number, write: () => void): void {
     const session = this.#sessionOf(socket.id);
-    if (!session || session.socket !== socket || !session.outbox.isWaiting) {
+    if (!session || session.socket !== socket || !this.isHeld(socket)) {
       write();
       return;
     }

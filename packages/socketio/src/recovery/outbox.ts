@@ -18,6 +18,7 @@ export class Outbox {
   /** Told when packets begin to wait, and when none do any more. */
   onChange: (isHolding: boolean) => void = () => {};
   #waiting: Waiting[] | undefined;
+  #since = 0;
   #bytes = 0;
   #count = 0;
   /** Some of it was handed out, and the client is given time to read it. */
@@ -33,6 +34,11 @@ export class Outbox {
     return this.#waiting !== undefined && this.#waiting.length > 0;
   }
 
+  /** How long packets have had to wait, in milliseconds; without an end where they need not. */
+  get heldForMs(): number {
+    return this.#waiting ? performance.now() - this.#since : Number.POSITIVE_INFINITY;
+  }
+
   /** More waits than is kept. */
   get isFull(): boolean {
     return this.#count > MAX_KEPT.entries || this.#bytes > MAX_KEPT.bytes;
@@ -41,6 +47,7 @@ export class Outbox {
   hold(): void {
     if (this.#waiting) return;
     this.#waiting = [];
+    this.#since = performance.now();
     this.#bytes = 0;
     this.#count = 0;
     this.onChange(true);

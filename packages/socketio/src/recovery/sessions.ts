@@ -98,11 +98,16 @@ export class Sessions {
   }
 
   /** Whether something waits for a socket. */
+  isWaiting(socket: Socket): boolean {
+    return this.#held.isWaiting(socket);
+  }
+
+  /** Whether what is in no log has to wait, too: behind what does, or for the record. */
   isHeld(socket: Socket): boolean {
     return this.#held.isHeld(socket);
   }
 
-  /** Writes a packet that is in no log, behind what waits for the socket: for a while, if that goes on waiting. */
+  /** Writes a packet that is in no log, once nothing waits for the socket: after a while, if something goes on waiting. */
   behind(socket: Socket, bytes: number, write: () => void): void {
     this.#held.behind(socket, bytes, write);
   }
