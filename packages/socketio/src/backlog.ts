@@ -1,5 +1,5 @@
 import type { Socket } from "socket.io";
-import { connectionOf } from "./fan-out/internals.ts";
+import { connectionOf } from "./stock.ts";
 
 /** About what a packet object costs beside its data, which all sockets of a broadcast share. */
 export const PACKET_OVERHEAD = 64;

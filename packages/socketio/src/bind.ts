@@ -1,15 +1,15 @@
 import type { Entry, Position, Unrecoverable } from "@holdfast/broker";
 import type { Hub, Outlet } from "@holdfast/hub";
 import type { Namespace, Server, Socket } from "socket.io";
-import { keepsPlaces } from "./cluster/stock.ts";
+import { PacketType } from "socket.io-parser";
 import { Connection, type ConnectionContext, groupOf } from "./connection.ts";
 import { type BindingCounters, zeroCounters } from "./counters.ts";
 import { entryArguments, volatileArguments } from "./entry.ts";
 import { BindingError } from "./errors.ts";
 import { FanOut, type WriteOptions } from "./fan-out/fan-out.ts";
-import { EVENT } from "./fan-out/internals.ts";
 import { broadcastLocally } from "./fan-out/local-broadcast.ts";
 import { type BindingOptions, readBindingOptions } from "./options.ts";
+import { optionsOf, requireServer, requireSocket } from "./stock.ts";
 import { EVENTS, NODE_HEADER, PROTOCOL_VERSION } from "./wire.ts";
 
 export interface ChannelBinding {
@@ -23,7 +23,7 @@ export interface ChannelBinding {
  * connect, and before the namespace's own "connection" listeners, so that the welcome is a connection's first event.
  *
  * @param target the server (its main namespace) or a namespace; attached to an HTTP server already
- * @throws BindingError `ENGINE_MISSING`, `OPTION_INVALID`
+ * @throws BindingError `ENGINE_MISSING`, `OPTION_INVALID`; HoldfastError `SOCKET_IO_UNKNOWN`
  */
 export function bindChannels(
   target: Server | Namespace,
@@ -35,6 +35,7 @@ export function bindChannels(
     "sockets" in target && target.sockets instanceof Map ? (target as Namespace) : (target as Server).sockets;
   const engine = namespace.server.engine;
   if (!engine) throw new BindingError("ENGINE_MISSING");
+  requireServer(namespace);
 
   const counters = zeroCounters();
   const connections = new Map<string, Connection>();
@@ -54,10 +55,12 @@ export function bindChannels(
       counters.unreadable++;
       settings.onEvent({ type: "unreadable", channel, offset: entry.offset, reason });
     });
+  // Their clients take the last argument of a packet, if that is text, for the place that they come back to.
+  const keepsPlaces = optionsOf(namespace.server).connectionStateRecovery !== undefined;
   const write = (room: string, data: readonly unknown[], options?: WriteOptions) => {
     // With null at the end it is no place of a client's.
-    const isPlace = typeof data.at(-1) === "string" && keepsPlaces(namespace.server);
-    const packet = { type: EVENT, nsp: namespace.name, data: isPlace ? [...data, null] : data };
+    const isPlace = typeof data.at(-1) === "string" && keepsPlaces;
+    const packet = { type: PacketType.EVENT, nsp: namespace.name, data: isPlace ? [...data, null] : data };
     broadcastLocally(fanOut, namespace, packet, { rooms: new Set([room]) }, options);
   };
   const emitLocally = (room: string, event: string, ...args: unknown[]) => write(room, [event, ...args]);
@@ -95,6 +98,7 @@ export function bindChannels(
   };
 
   const onConnection = (socket: Socket) => {
+    requireSocket(socket);
     socket.emit(EVENTS.welcome, { node: hub.node, protocol: PROTOCOL_VERSION });
     connections.set(socket.id, new Connection(socket, context));
     socket.once("disconnect", () => connections.delete(socket.id));

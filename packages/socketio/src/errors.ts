@@ -74,6 +74,11 @@ const HOLDFAST_TABLE = {
     message: "a Socket.IO server has these options already; call createHoldfast once for each server",
     retryable: false,
   },
+  SOCKET_IO_UNKNOWN: {
+    message:
+      "the installed Socket.IO is of a version that Holdfast does not know; it knows socket.io 4.8 with engine.io 6.6",
+    retryable: false,
+  },
   RECOVERY_DURATION: {
     message: "connectionStateRecovery.maxDisconnectionDuration may be 24 hours at most",
     retryable: false,

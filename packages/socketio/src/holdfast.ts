@@ -8,7 +8,6 @@ import type { Emitted } from "./cluster/emit-queue.ts";
 import { whenBound } from "./cluster/engine-adoption.ts";
 import { Membership } from "./cluster/membership.ts";
 import { type Room, roomChannel } from "./cluster/room-channel.ts";
-import type { StockNamespace } from "./cluster/stock.ts";
 import { type HoldfastCounters, zeroHoldfastCounters } from "./counters.ts";
 import { FanOut } from "./fan-out/fan-out.ts";
 import { slimConnections } from "./fan-out/handshake-request.ts";
@@ -123,18 +122,18 @@ export function createHoldfast(options: HoldfastOptions): Holdfast {
     await hub.close();
   };
   class ClusterAdapter extends HoldfastAdapter {
-    constructor(namespace: StockNamespace) {
+    constructor(namespace: Namespace) {
       super(namespace, cluster);
-      presence.attach(namespace as unknown as Namespace, this);
+      presence.attach(namespace, this);
     }
 
     override init(): void {
       super.init();
-      fanOut.watch(this.nsp as unknown as Namespace);
+      fanOut.watch(this.nsp);
     }
   }
   return {
-    options: { adapter: ClusterAdapter as unknown as typeof Adapter, wsEngine: fanOut.wsEngine },
+    options: { adapter: ClusterAdapter, wsEngine: fanOut.wsEngine },
     fanOut,
     hub,
     counters,

@@ -5,8 +5,13 @@ import type { AddressInfo } from "node:net";
 import { type Namespace, Server, type ServerOptions, type Socket } from "socket.io";
 import { Adapter } from "socket.io-adapter";
 import { FanOut, type FanOutOptions } from "../src/fan-out/fan-out.ts";
-import { encodePacket, notifyOutgoing, type Packet } from "../src/fan-out/internals.ts";
-import { broadcastLocally, localRecipients, type Recipients } from "../src/fan-out/local-broadcast.ts";
+import {
+  broadcastLocally,
+  localRecipients,
+  type Packet,
+  type Recipients,
+} from "../src/fan-out/local-broadcast.ts";
+import { encoderOf, notifyOutgoing } from "../src/stock.ts";
 
 export interface FanOutServer {
   readonly io: Server;
@@ -96,7 +101,7 @@ function adapterOf(fanOut: FanOut) {
       const group = this.#groups.get(room) ?? localRecipients(namespace, this, recipients);
       this.#groups.set(room, group);
       for (const socket of group) notifyOutgoing(socket, own);
-      fanOut.write(group, encodePacket(namespace, own), flags);
+      fanOut.write(group, encoderOf(namespace.server).encode(own), flags);
     }
   };
 }

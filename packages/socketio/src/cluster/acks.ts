@@ -1,8 +1,8 @@
-import type { Socket } from "socket.io";
+import type { Namespace, Socket } from "socket.io";
+import { acksOf, nextAckId } from "../stock.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { FollowedRooms } from "./followed-rooms.ts";
 import type { AckRequest, OutgoingPacket } from "./packet-entry.ts";
-import type { StockNamespace, StockSocket } from "./stock.ts";
 
 /** An emit of this node whose answers it collects. */
 interface Collected {
@@ -16,7 +16,7 @@ interface Tally {
   count: number;
   /** The acknowledgement's id on this node. */
   readonly id: number;
-  readonly sockets: StockSocket[];
+  readonly sockets: Socket[];
   readonly timer: NodeJS.Timeout;
 }
 
@@ -69,16 +69,16 @@ export class Acks {
 
   /** Notes that sockets of this node are given a packet, and awaits their answers. @returns the acknowledgement's id */
   register(
-    namespace: StockNamespace,
+    namespace: Namespace,
     { request, node, timeoutMs }: AckRequest,
     sockets: readonly Socket[],
   ): number {
     const tally =
       this.#tallies.get(nameOf(node, request)) ?? this.#begin(namespace, node, request, timeoutMs);
     tally.count += sockets.length;
-    for (const socket of sockets as unknown as readonly StockSocket[]) {
+    for (const socket of sockets) {
       tally.sockets.push(socket);
-      socket.acks.set(tally.id, (response) => {
+      acksOf(socket).set(tally.id, (response) => {
         if (node === this.#uid) this.responded(request, response);
         else this.#control.acknowledge(node, request, response);
       });
@@ -102,9 +102,9 @@ export class Acks {
     this.#tallies.clear();
   }
 
-  #begin(namespace: StockNamespace, node: string, request: string, timeoutMs: number): Tally {
+  #begin(namespace: Namespace, node: string, request: string, timeoutMs: number): Tally {
     const name = nameOf(node, request);
-    const id = namespace._ids++;
+    const id = nextAckId(namespace);
     // Socket.IO takes the acknowledgements back by this id when the time is over.
     const own = node === this.#uid ? this.#collected.get(request) : undefined;
     if (own) (own.packet as { id?: number }).id = id;
@@ -119,7 +119,7 @@ export class Acks {
     const tally = this.#tallies.get(name);
     this.#tallies.delete(name);
     clearTimeout(tally?.timer);
-    for (const { acks } of tally?.sockets ?? []) acks.delete(tally?.id ?? -1);
+    for (const socket of tally?.sockets ?? []) acksOf(socket).delete(tally?.id ?? -1);
   }
 }
 

@@ -1,10 +1,18 @@
 import type { Entry, Position, Publication, Unrecoverable } from "@holdfast/broker";
-import type { Socket } from "socket.io";
+import type { Namespace, Socket } from "socket.io";
 import { Adapter, type BroadcastOptions } from "socket.io-adapter";
 import { PacketType } from "socket.io-parser";
-import { compactSocket } from "../fan-out/slim-internals.ts";
+import { compactSocket } from "../fan-out/idle-connection.ts";
 import { AdapterHost } from "../recovery/adapter-host.ts";
 import type { Sessions } from "../recovery/sessions.ts";
+import {
+  encoderOf,
+  requireServer,
+  requireSocket,
+  takePackets,
+  type WritePacket,
+  writePacket,
+} from "../stock.ts";
 import type { Cluster } from "./cluster.ts";
 import type { RequestType } from "./control-message.ts";
 import { Delivery } from "./delivery.ts";
@@ -17,7 +25,6 @@ import { bytesOf } from "./packet-encoder.ts";
 import { type Envelope, encodePacketEntry, type OutgoingPacket } from "./packet-entry.ts";
 import { join, leave, throwLater } from "./requests-here.ts";
 import { isShared, namespaceChannel, type Room, roomChannel } from "./room-channel.ts";
-import type { StockNamespace, StockPacket, StockSocket } from "./stock.ts";
 
 /** How long other nodes may take to answer where Socket.IO's caller gave no time, as with its own adapters. */
 const ANSWER_MS = 5_000;
@@ -31,14 +38,15 @@ const MAX_HELD = 1_000;
 /** A new socket is told that it is connected at the latest after this time, whether its own room is followed or not. */
 const CONNECT_WAIT_MS = 2_000;
 
-type WriteOptions = NonNullable<Parameters<StockSocket["packet"]>[1]>;
+type StockPacket = Parameters<WritePacket>[0];
+type WriteOptions = NonNullable<Parameters<WritePacket>[1]>;
 
 /**
  * One namespace of one node. What is emitted goes into the logs of its rooms' channels, and what comes back from there is
  * handed to the sockets that are in the room on this node.
  */
 export class HoldfastAdapter extends Adapter implements RoomSink {
-  declare readonly nsp: StockNamespace;
+  declare readonly nsp: Namespace;
   readonly #cluster: Cluster;
   readonly #delivery: Delivery;
   readonly departures: Departures;
@@ -46,10 +54,11 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   readonly sessions: Sessions | undefined;
   /** `disconnect` and `packet` of every socket: one function each, since there are many. */
   readonly #disconnect: Socket["disconnect"];
-  readonly #packet: StockSocket["packet"];
+  readonly #packet: WritePacket;
   #all: FollowedRoom | undefined;
 
-  constructor(nsp: StockNamespace, cluster: Cluster) {
+  constructor(nsp: Namespace, cluster: Cluster) {
+    requireServer(nsp);
     super(nsp);
     this.#cluster = cluster;
     this.departures = new Departures(cluster);
@@ -69,13 +78,12 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     };
     const direct = (socket: Socket, packet: StockPacket, options: WriteOptions) =>
       this.#direct(socket, packet, options);
-    this.#packet = function (this: StockSocket, packet, options = {}) {
+    this.#packet = function (packet, options = {}) {
       const isEvent = packet.type === PacketType.EVENT || packet.type === PacketType.ACK;
       // It is being disconnected: to the program it is already.
       if (isEvent && !this.connected) return;
       if (packet.type === PacketType.ACK) sessions?.said(this.id, true);
-      if (!isEvent || !direct(this as unknown as Socket, packet, options))
-        Object.getPrototypeOf(this).packet.call(this, packet, options);
+      if (!isEvent || !direct(this, packet, options)) writePacket.call(this, packet, options);
     };
   }
 
@@ -362,8 +370,9 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   #adopt(id: string): void {
     const socket = this.nsp.sockets.get(id);
     if (!socket || Object.hasOwn(socket, "disconnect")) return;
+    requireSocket(socket);
     socket.disconnect = this.#disconnect;
-    (socket as unknown as StockSocket).packet = this.#packet;
+    takePackets(socket, this.#packet);
     compactSocket(socket);
   }
 
@@ -387,7 +396,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     const earlier = isQuiet ? [] : this.#cluster.earlierThan(socket, this.#channelsOf(socket));
     if (earlier.length === 0 && !waits) return false;
     // Encoded now: the program may change what it has given.
-    const packets = this.nsp.server.encoder.encode({ ...packet, nsp: this.nsp.name });
+    const packets = encoderOf(this.nsp.server).encode({ ...packet, nsp: this.nsp.name });
     const bytes = bytesOf(packets);
     const how = { volatile: volatile === true, compress: compress !== false };
     const write = () => this.#cluster.handOverInTurn(socket, packets, how);

@@ -1,6 +1,6 @@
 import type { Publication, Retention } from "@holdfast/broker";
 import type { Hub } from "@holdfast/hub";
-import type { Socket } from "socket.io";
+import type { Server, Socket } from "socket.io";
 import type { HoldfastCounters } from "../counters.ts";
 import { HoldfastError } from "../errors.ts";
 import type { HoldfastEvent } from "../events.ts";
@@ -17,7 +17,6 @@ import type { Members } from "./members.ts";
 import { RequestTurns } from "./request-turns.ts";
 import { doRequest } from "./requests-here.ts";
 import { isPlainChannel, roomChannel } from "./room-channel.ts";
-import type { StockServer } from "./stock.ts";
 
 export interface ClusterOptions {
   readonly hub: Hub;
@@ -29,7 +28,7 @@ export interface ClusterOptions {
   readonly handOverAll: HandOverAll;
   readonly recovery: Recovery;
   /** Told once of the Socket.IO server that has this node's adapters. */
-  readonly onServer: (server: StockServer) => void;
+  readonly onServer: (server: Server) => void;
   readonly onEvent: (event: HoldfastEvent) => void;
 }
 
@@ -58,7 +57,7 @@ export class Cluster {
   readonly #holds = new Map<string, Set<Promise<unknown>>>();
   #operations: Promise<unknown> | undefined;
   #captured: Promise<readonly Emitted[]>[] | undefined;
-  #server: StockServer | undefined;
+  #server: Server | undefined;
   #volatile = 0;
   #ids = 0;
 
@@ -92,7 +91,7 @@ export class Cluster {
   }
 
   /** The first adapter brings its server. @throws HoldfastError `SERVER_TAKEN` for another one */
-  adopt(server: StockServer): void {
+  adopt(server: Server): void {
     if (this.#server === server) return;
     if (this.#server) throw new HoldfastError("SERVER_TAKEN");
     this.#server = server;

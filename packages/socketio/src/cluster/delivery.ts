@@ -1,6 +1,7 @@
 import type { Entry } from "@holdfast/broker";
 import type { Socket } from "socket.io";
 import type { BroadcastOptions } from "socket.io-adapter";
+import { acksOf, nextAckId, notifyOutgoing } from "../stock.ts";
 import type { HoldfastAdapter } from "./adapter.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Departures } from "./departures.ts";
@@ -15,7 +16,6 @@ import {
 } from "./packet-entry.ts";
 import type { Room } from "./room-channel.ts";
 import { ServedCopies } from "./served-copies.ts";
-import type { StockSocket } from "./stock.ts";
 
 /** Sockets that make a room worth remembering, and rooms that are remembered. */
 const LARGE_GROUP = 16;
@@ -152,9 +152,9 @@ export class Delivery {
     const sockets = this.matching(options.rooms, options.except);
     const { compress, volatile } = options.flags ?? {};
     if (onResponse) {
-      const id = nsp._ids++;
+      const id = nextAckId(nsp);
       (packet as { id?: number }).id = id;
-      for (const { acks } of sockets as unknown as StockSocket[]) acks.set(id, onResponse);
+      for (const socket of sockets) acksOf(socket).set(id, onResponse);
     }
     const isPlaceless = this.#noPlace(packet.data, packet.id !== undefined) === null;
     const data = isPlaceless ? [...packet.data, null] : packet.data;
@@ -232,8 +232,8 @@ export class Delivery {
     const { counters, handOver } = this.#cluster;
     counters.delivered += sockets.length;
     try {
-      for (const socket of sockets as unknown as readonly StockSocket[]) {
-        if (socket.listenersAnyOutgoing().length > 0) socket.notifyOutgoingListeners({ data });
+      for (const socket of sockets) {
+        if (socket.listenersAnyOutgoing().length > 0) notifyOutgoing(socket, { data });
       }
     } finally {
       handOver(isWritable ? sockets.filter(isWritable) : sockets, packets, { compress, volatile });

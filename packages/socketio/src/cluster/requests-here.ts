@@ -1,4 +1,5 @@
 import type { Socket } from "socket.io";
+import { hearServer } from "../stock.ts";
 import type { HoldfastAdapter } from "./adapter.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Asked } from "./control-plane.ts";
@@ -93,9 +94,8 @@ export function leave(sockets: readonly Socket[], rooms: readonly Room[]): void 
 function emit(adapter: HoldfastAdapter, args: readonly unknown[], answer: Asked["answer"]): void {
   const [wantsAnswer, ...event] = args;
   if (typeof event[0] !== "string") answer();
-  else if (wantsAnswer === true)
-    adapter.nsp._onServerSideEmit([...event, (value: unknown) => answer([value])]);
-  else adapter.nsp._onServerSideEmit(event);
+  else if (wantsAnswer === true) hearServer(adapter.nsp, [...event, (value: unknown) => answer([value])]);
+  else hearServer(adapter.nsp, event);
 }
 
 function count(cluster: Cluster, from: string, args: readonly unknown[], answer: Asked["answer"]): void {

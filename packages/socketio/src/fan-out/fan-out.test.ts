@@ -3,12 +3,13 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Socket as ServerSocket } from "socket.io";
 import { io as connect, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { WebSocketServer } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 import { type FanOutServer, startServer } from "../../test/fan-out-server.ts";
 import { cutOff } from "../backlog.ts";
+import { connectionMisfit, connectionOf } from "../stock.ts";
 import { frameOf } from "./frame.ts";
 import { FrameChain } from "./frame-chain.ts";
-import { connectionMisfit, connectionOf, webSocketMisfit } from "./internals.ts";
+import { OrderedWebSocket, webSocketMisfit } from "./ordered-web-socket.ts";
 
 interface Client {
   readonly socket: Socket;
@@ -323,11 +324,28 @@ it.each(["websocket", "polling"])(
 it("says when what is installed is not as it was known, and goes the ordinary way", async () => {
   const chainOf = (text: string) => FrameChain.empty().with(frameOf([text]) as Buffer);
   expect(webSocketMisfit(chainOf)).toBeUndefined();
-  class Foreign {
-    on() {}
-    setSocket() {}
-  }
-  expect(webSocketMisfit(chainOf, Foreign as never)).toBe("a WebSocket has no sender of its own");
+  const past = (bytes: string) =>
+    function (this: OrderedWebSocket) {
+      this.sender?.stream.write(bytes, "latin1");
+    };
+  const found = (change: object, field?: string) => {
+    class Other extends OrderedWebSocket {
+      protected override adopt(sender: object): void {
+        super.adopt(field === undefined ? sender : Object.assign(sender, { [field]: 1 }));
+      }
+    }
+    Object.defineProperties(Other.prototype, Object.getOwnPropertyDescriptors(change));
+    return webSocketMisfit(chainOf, Other);
+  };
+  expect(webSocketMisfit(chainOf, WebSocket)).toBe("a WebSocket has no sender of its own");
+  expect(found({ sender: undefined })).toBe("a WebSocket has no sender of its own");
+  expect(found({ setSocket() {} })).toBe("a WebSocket has no sender of its own");
+  for (const field of ["_bufferedBytes", "_state"]) expect(found({}, field)).toBe("a new sender is not idle");
+  expect(found({ bufferedAmount: 0 })).toBe("bufferedAmount doesn't count what is held back");
+  expect(found({ ping: past("\x89\x00") })).toBe("ping overtakes what is held back");
+  expect(found({ pong: past("\x8a\x00") })).toBe("pong overtakes what is held back");
+  expect(found({ close: past("\x88\x00") })).toBe("close overtakes what is held back");
+  expect(found({ ping: null })).toContain("the sender fails");
   expect(webSocketMisfit(() => FrameChain.empty().with(Buffer.from("?")))).toBe("a text makes another frame");
   expect(connectionMisfit({ transport: {} } as never)).toContain("an Engine.IO connection is without");
 

@@ -1,21 +1,17 @@
 import type { Namespace, Socket } from "socket.io";
 import { type ServerOptions, WebSocketServer } from "ws";
-import { type Encoded, frameOf, sharedFrameOf } from "./frame.ts";
-import { FrameChain, MAX_JOINED } from "./frame-chain.ts";
 import {
   connectionMisfit,
   connectionOf,
   type EngineConnection,
   type EngineWriteOptions,
-  isServerWatched,
-  type OrderedSender,
-  OrderedWebSocketServer,
-  openSender,
-  staysOpen,
-  webSocketMisfit,
-  writeAtOnce,
   writeToEngine,
-} from "./internals.ts";
+} from "../stock.ts";
+import { type Encoded, frameOf, sharedFrameOf } from "./frame.ts";
+import { FrameChain, MAX_JOINED } from "./frame-chain.ts";
+import { isServerWatched, openSender, staysOpen, writeAtOnce } from "./open-sender.ts";
+import type { OrderedSender } from "./ordered-sender.ts";
+import { OrderedWebSocketServer, webSocketMisfit } from "./ordered-web-socket.ts";
 import { SlowReaders } from "./slow-readers.ts";
 import { Turn } from "./turn.ts";
 

@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Socket as ServerSocket } from "socket.io";
 import { io as connect, type ManagerOptions, type SocketOptions } from "socket.io-client";
@@ -95,6 +95,19 @@ it("leaves a request whole that somebody listens to", async () => {
   );
   slimConnections(server.io.engine);
   expect((await join(server)).request.rawHeaders).toContain("Upgrade");
+});
+
+it("leaves connections as they are where Engine.IO is not as it was known", async () => {
+  const engine = new EventEmitter();
+  slimConnections(engine);
+  const server = await startServer();
+  closers.push(() => server.close());
+  server.io.engine.on("connection", (connection: object) =>
+    engine.emit("connection", Object.create(connection, { writeBuffer: { value: undefined } })),
+  );
+  const socket = await join(server);
+  expect(socket.request.rawHeaders).toContain("Upgrade");
+  expect(socket.conn.transport.listenerCount("headers")).toBeGreaterThan(0);
 });
 
 it("keeps equal texts once, and only so many", () => {

@@ -2,9 +2,9 @@ import type { EventEmitter } from "node:events";
 import { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import { Readable } from "node:stream";
-import { dropResponse, type EngineConnection } from "./internals.ts";
+import { connectionMisfit, type EngineConnection, REQUEST_FIELDS } from "../stock.ts";
+import { compactConnection } from "./idle-connection.ts";
 import { SharedTexts } from "./shared-texts.ts";
-import { compactConnection } from "./slim-internals.ts";
 
 const KEPT = /^(headers|method|url|httpVersion|socket|_readableState|Symbol\(kHeaders\))$/;
 
@@ -14,18 +14,23 @@ const LEFT_OVER = Reflect.ownKeys(new IncomingMessage(new Socket()).on("close", 
 );
 
 /** Of what stays, values that Node.js and Engine.IO have put there: no accessors, nothing hidden. */
-const PLAIN = new Set<unknown>("_readableState,httpVersion,method,socket,url,_query,websocket".split(","));
+const PLAIN = new Set<unknown>([
+  ...["_readableState", "httpVersion", "method", "socket", "url"],
+  ...REQUEST_FIELDS,
+]);
 
 /** One stream, ended, in the place of each request's own. */
 const ENDED = (Readable.from([]).destroy() as unknown as { _readableState: unknown })._readableState;
 
 const texts = new SharedTexts();
 
-/** Makes all connections of an Engine.IO server smaller, once they are WebSockets: see `slimRequest`. */
+/** Makes all connections of an Engine.IO server that is known smaller, once they are WebSockets: see `slimRequest`. */
 export function slimConnections(engine: EventEmitter): void {
+  let isKnown: boolean | undefined;
   engine.on("connection", (connection: EngineConnection) => {
+    isKnown ??= connectionMisfit(connection) === undefined;
+    if (!isKnown) return;
     const slim = () => {
-      dropResponse(connection);
       if (connection.request) slimRequest(connection.request);
       compactConnection(connection);
     };

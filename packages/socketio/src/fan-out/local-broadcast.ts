@@ -1,6 +1,14 @@
 import type { Namespace, Socket } from "socket.io";
+import { encoderOf, notifyOutgoing } from "../stock.ts";
 import type { FanOut, WriteOptions } from "./fan-out.ts";
-import { encodePacket, notifyOutgoing, type Packet } from "./internals.ts";
+
+/** A packet as Socket.IO's parser knows it. */
+export interface Packet {
+  readonly type: number;
+  readonly data: readonly unknown[];
+  readonly nsp: string;
+  readonly id?: number | undefined;
+}
 
 /** What of an adapter is needed to find sockets: `rooms` and `sids` are documented, and so is `nsp.sockets`. */
 export interface Rooms {
@@ -43,7 +51,7 @@ export function broadcastLocally(
   options: WriteOptions = {},
 ): void {
   const sockets = localRecipients(namespace, namespace.adapter, recipients);
-  const encoded = encodePacket(namespace, packet);
+  const encoded = encoderOf(namespace.server).encode(packet);
   for (const socket of sockets) notifyOutgoing(socket, packet);
   fanOut.write(sockets, encoded, options);
 }

@@ -1,6 +1,7 @@
 import type { Namespace, Socket } from "socket.io";
 import { cutOff, PACKET_OVERHEAD, queuedBytes } from "../backlog.ts";
-import { connectionOf, type EngineConnection, lastWriteOf } from "./internals.ts";
+import { connectionOf, type EngineConnection } from "../stock.ts";
+import { lastWriteOf } from "./open-sender.ts";
 
 /** Every connection that takes no more is looked at so often, whoever wrote to it. Milliseconds. */
 const SWEEP_INTERVAL_MS = 1_000;

@@ -5,7 +5,7 @@ import type { Socket as ServerSocket } from "socket.io";
 import { io as connect, type Socket } from "socket.io-client";
 import { afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { type FanOutServer, startServer } from "../../test/fan-out-server.ts";
-import { connectionOf } from "./internals.ts";
+import { connectionOf } from "../stock.ts";
 
 const STEPS = 600;
 const CLIENTS = 6;

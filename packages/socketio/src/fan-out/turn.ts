@@ -1,5 +1,5 @@
 import { FrameChain, MAX_JOINED } from "./frame-chain.ts";
-import { holdUntilWritten, type OrderedSender } from "./internals.ts";
+import type { OrderedSender } from "./ordered-sender.ts";
 
 /**
  * What one turn of the event loop has for WebSockets: held back till its end, so that each is written to once.
@@ -50,6 +50,6 @@ export class Turn {
 /** @returns whether the kernel took all of it */
 function write(sender: OrderedSender): boolean {
   if (sender.writePending()) return true;
-  holdUntilWritten(sender);
+  sender.holdUntilWritten();
   return false;
 }

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { setTimeout } from "node:timers/promises";
 import type { Membership } from "../cluster/membership.ts";
 import type { NodeRecord } from "../cluster/node-record.ts";
+import { engineOptionsOf } from "../stock.ts";
 import type { ForwardingCounters } from "./counters.ts";
 import type { EngineServer } from "./engine.ts";
 import { forwardRequest, type Handover } from "./forward-request.ts";
@@ -45,6 +46,8 @@ export interface Forwarding {
 }
 
 const MAX_FORWARDING = 20_000;
+/** Engine.IO's own. */
+const MAX_HTTP_BUFFER_SIZE = 1e6;
 const TOO_MANY = JSON.stringify({
   code: "FORWARDS_TOO_MANY",
   message: "this server is handing on as many requests as it may",
@@ -110,7 +113,7 @@ class EngineForwarding implements Forwarding {
     this.#counters = counters;
     this.#membership = membership;
     this.#max = maxForwarding;
-    this.#path = `${(engine.opts.path ?? "/engine.io").replace(/\/$/, "")}/`;
+    this.#path = `${(engineOptionsOf(engine)?.path ?? "/engine.io").replace(/\/$/, "")}/`;
     this.#onEvent = onEvent;
     this.#wrap();
     this.#undo.push(
@@ -182,7 +185,7 @@ class EngineForwarding implements Forwarding {
       host,
       port,
       by: this.#membership.uid,
-      maxBytes: this.#engine.opts.maxHttpBufferSize,
+      maxBytes: engineOptionsOf(this.#engine)?.maxHttpBufferSize ?? MAX_HTTP_BUFFER_SIZE,
       answered: () => {
         this.#counters[how.count]++;
         link.isFailing = false;

@@ -6,7 +6,6 @@ import type { Duplex } from "node:stream";
 export interface EngineServer extends EventEmitter {
   /** The sessions that are open, by their ids. */
   readonly clients: Readonly<Record<string, unknown>>;
-  readonly opts: { readonly maxHttpBufferSize: number; readonly path?: string };
   generateId(req: IncomingMessage): string | Promise<string>;
   handleRequest(req: IncomingMessage, res: ServerResponse): void;
   handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void;

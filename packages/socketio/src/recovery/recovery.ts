@@ -1,9 +1,10 @@
 import type { Retention } from "@holdfast/broker";
 import type { Hub } from "@holdfast/hub";
-import type { StockServer } from "../cluster/stock.ts";
+import type { Server } from "socket.io";
 import type { HoldfastCounters } from "../counters.ts";
 import { HoldfastError } from "../errors.ts";
 import type { HoldfastEvent } from "../events.ts";
+import { optionsOf } from "../stock.ts";
 import { NewestPages } from "./newest-pages.ts";
 import type { SessionHost } from "./session-host.ts";
 import { SessionStore } from "./session-store.ts";
@@ -45,8 +46,8 @@ export class Recovery {
    * @returns the sessions of a namespace; undefined where the server has no recovery, or the broker can't
    * @throws HoldfastError `RECOVERY_RETENTION`, `RECOVERY_DURATION`
    */
-  open(server: StockServer, host: SessionHost): Sessions | undefined {
-    const durationMs = durationOf(server);
+  open(server: Server, host: SessionHost): Sessions | undefined {
+    const durationMs = optionsOf(server).connectionStateRecovery?.maxDisconnectionDuration;
     if (durationMs === undefined) return undefined;
     const { hub, counters, onEvent, sessionSaveMs } = this.#options;
     const missing = this.#missing();
@@ -93,7 +94,7 @@ export class Recovery {
     return [oneSequence, leases, backwards].find((ability) => ability !== true) as string | undefined;
   }
 
-  #check(server: StockServer, durationMs: number): void {
+  #check(server: Server, durationMs: number): void {
     if (durationMs > MAX_DISCONNECTION_MS) {
       throw new HoldfastError("RECOVERY_DURATION", `maxDisconnectionDuration is ${durationMs} ms`);
     }
@@ -103,19 +104,4 @@ export class Recovery {
     if (maxAgeMs >= needed) return;
     throw new HoldfastError("RECOVERY_RETENTION", `maxAgeMs is ${maxAgeMs}, and must be ${needed} at least`);
   }
-}
-
-interface RecoveryServerOptions {
-  readonly connectionStateRecovery?: { readonly maxDisconnectionDuration: number };
-  readonly pingInterval?: number;
-  readonly pingTimeout?: number;
-}
-
-/** Socket.IO keeps its options, with its own defaults filled in, and out of its types. */
-function optionsOf(server: StockServer): RecoveryServerOptions {
-  return (server as unknown as { readonly opts?: RecoveryServerOptions }).opts ?? {};
-}
-
-function durationOf(server: StockServer): number | undefined {
-  return optionsOf(server).connectionStateRecovery?.maxDisconnectionDuration;
 }

@@ -6,7 +6,8 @@ import type { PacketEntry } from "../cluster/packet-entry.ts";
 import type { Room } from "../cluster/room-channel.ts";
 import type { HoldfastCounters } from "../counters.ts";
 import type { HoldfastEvent } from "../events.ts";
-import { connectionOf, gatherWrites } from "../fan-out/internals.ts";
+import { gatherWrites } from "../fan-out/open-sender.ts";
+import { connectionOf, pidOf } from "../stock.ts";
 import { PLACE_EVENT } from "../wire.ts";
 import { HeldSockets } from "./held-sockets.ts";
 import { Joins } from "./joins.ts";
@@ -245,7 +246,7 @@ export class Sessions {
   }
 
   #open(socket: Socket): Session | undefined {
-    const { pid } = socket as unknown as { readonly pid?: unknown };
+    const pid = pidOf(socket);
     // Clients of older protocols have no session.
     if (!isId(pid) || !isId(socket.id)) return undefined;
     const session = new Session(socket.id, pid);
