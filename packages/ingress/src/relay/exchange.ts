@@ -107,6 +107,12 @@ export class Exchange {
     return choice && { choice, fresh: false };
   }
 
+  /** Where to send the request instead, of which nothing has left yet: the endpoint that was chosen has left meanwhile. */
+  instead(): Choice | undefined {
+    this.tries--;
+    return this.#choose();
+  }
+
   /** The pod accepts connections. */
   connected(): void {
     if (this.choice) this.backend.table.connected(this.choice.state);

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterEach, expect, test, vi } from "vitest";
 import { type Answer, issuedCookie, RawClient, send } from "../../test/clients.ts";
 import { modelOf, SERVICE } from "../../test/models.ts";
@@ -179,6 +180,27 @@ test("a POST is not lost on a kept connection whose end has come, but was not re
   await vi.waitFor(() => expect(answers()).toHaveLength(31));
   expect(answers().filter((answer) => !answer.startsWith("200"))).toEqual([]);
 });
+
+test.each([0, 30])(
+  "a POST goes to another pod if the one that was chosen leaves before anything was sent (draining: %d s)",
+  async (drainingTimeoutSec) => {
+    const old = await startPod("old", { address: "127.0.0.2" });
+    const next = await startPod("new", { address: "127.0.0.3" });
+    const served = await serve([old], { model: modelOf({ type: "NONE" }, { drainingTimeoutSec }) });
+    const post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    const client = await RawClient.open(served, post);
+    await vi.waitFor(() => expect(client.received).toMatch(/old$/), { interval: 1 });
+    const open = () => served.ingress.status().endpoints[0]?.open;
+    await vi.waitFor(() => expect(open()).toBe(0), { interval: 1 });
+    client.socket.write(post);
+    // From the choice to the sending the system is asked once more what has come.
+    while (open() === 0) await nextTurn();
+    served.ingress.setEndpoints(SERVICE, [next.endpoint]);
+    await vi.waitFor(() => expect(client.received).toMatch(/new$/), { interval: 1 });
+    expect(old.seen).toHaveLength(1);
+    expect(served.requests().at(-1)).toMatchObject({ pod: "new", tries: 1, outcome: "answered" });
+  },
+);
 
 test("an endpoint that ends connections instead of answering is passed over until its time is up", async () => {
   let broken = true;

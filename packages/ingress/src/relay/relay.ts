@@ -37,6 +37,8 @@ export class Relay implements UpstreamUser, Held {
   #waiting: Buffer[] = [];
   /** The endpoint on which this is open. */
   #held: EndpointState | undefined;
+  /** It was a member when it was chosen. */
+  #wasMember = false;
   /** The status that the client was told; 0 before. */
   #status = 0;
   /** The client's connection lasts after the answer. */
@@ -126,6 +128,7 @@ export class Relay implements UpstreamUser, Held {
 
   cut(): void {
     if (this.#tunnel) this.#tunnel.cut("drained");
+    else if (this.#wasMember && !this.#sent) this.#sendElsewhere();
     else this.end("drained", BAD_GATEWAY);
   }
 
@@ -137,6 +140,11 @@ export class Relay implements UpstreamUser, Held {
     const { head, ends, backend } = this.#exchange;
     const upstream = this.#upstream;
     if (!upstream) return;
+    if (upstream.state.removed && this.#wasMember) {
+      // Its pod ends as soon as it has nothing to do.
+      this.#sendElsewhere();
+      return;
+    }
     if (!upstream.reused) this.#exchange.connected();
     this.#exchange.sent(upstream.reused);
     const text = writeRequestHead(head, {
@@ -240,8 +248,17 @@ export class Relay implements UpstreamUser, Held {
   }
 
   #begin(): void {
-    if (this.#over) return;
-    const choice = this.#exchange.first();
+    if (!this.#over) this.#sendTo(this.#exchange.first());
+  }
+
+  /** Nothing of the request has left, and its endpoint has. */
+  #sendElsewhere(): void {
+    this.#upstream?.destroy();
+    this.#upstream = undefined;
+    this.#sendTo(this.#exchange.instead());
+  }
+
+  #sendTo(choice: Choice | undefined): void {
     if (choice) this.#send(choice, this.upgrade);
     else this.end("no-healthy-endpoint", noEndpoint(this.#exchange.backend.face));
   }
@@ -251,11 +268,12 @@ export class Relay implements UpstreamUser, Held {
     this.#held?.remove(this);
     this.#held = choice.state;
     choice.state.add(this);
+    this.#wasMember = !choice.state.removed;
     this.#sent = false;
     if (fresh || this.#exchange.repeatable || !pool.has(choice.state)) this.#dispatch(choice, fresh);
     else {
       afterNextPoll(() => {
-        if (!this.#over) this.#dispatch(choice, false);
+        if (!this.#over && this.#exchange.choice === choice) this.#dispatch(choice, false);
       });
     }
   }
