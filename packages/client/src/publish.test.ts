@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { readClientOptions } from "./options.ts";
 import { publish } from "./publish.ts";
 
@@ -21,6 +21,7 @@ beforeEach(async () => {
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/`;
 });
 afterEach(() => {
+  vi.useRealTimers();
   server.closeAllConnections();
   server.close();
 });
@@ -48,12 +49,16 @@ it("tries again with the same key while the server is away, and appends under on
 });
 
 it("gives up in time, with what it met last as the cause", async () => {
-  respond = (_request, response) =>
+  vi.useFakeTimers({ toFake: ["Date"] });
+  respond = (_request, response) => {
+    vi.setSystemTime(Date.now() + 12_000);
     response.writeHead(503).end('{"error":{"code":"BROKER_UNAVAILABLE","message":"m"}}');
-  await expect(send({ publishTimeoutMs: 600 })).rejects.toMatchObject({
+  };
+  await expect(send({ publishTimeoutMs: 20_000 })).rejects.toMatchObject({
     code: "PUBLISH_TIMEOUT",
     cause: { code: "PUBLISH_REFUSED", serverCode: "BROKER_UNAVAILABLE" },
   });
+  expect(keys).toHaveLength(2);
 });
 
 it("does not repeat what is refused", async () => {

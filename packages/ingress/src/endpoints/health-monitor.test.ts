@@ -195,7 +195,9 @@ test("a changed check is asked at once, and the health stays until that finds ot
   expect(pod.seen.slice(0, 3).map(({ url }) => url)).toEqual(["/healthz", "/wrong", "/wrong"]);
 });
 
-test("asks thousands of endpoints, few at a time, and hands on what it finds in few lists", async () => {
+test("asks thousands of endpoints, few at a time, and hands on what it finds in few lists", {
+  timeout: 60_000,
+}, async () => {
   let most = 0;
   let open = 0;
   const pod = await startPod("web", {
@@ -214,12 +216,15 @@ test("asks thousands of endpoints, few at a time, and hands on what it finds in 
     healthy: true,
   }));
   const { monitor, lists, healthy } = monitorOf({ ...LATE, port: pod.endpoint.port }, 16);
+  const begun = performance.now();
   monitor.setEndpoints(SERVICE, endpoints);
   expect(monitor.probes).toEqual({ running: 16, waiting: 1984 });
-  await vi.waitFor(() => expect(healthy()?.every(Boolean)).toBe(true), { timeout: 15_000, interval: 20 });
+  await vi.waitFor(() => expect(healthy()?.every(Boolean)).toBe(true), { timeout: 50_000, interval: 20 });
+  const tookMs = performance.now() - begun;
   // A probe's connection may end a little after its verdict.
   expect(most).toBeLessThanOrEqual(32);
-  expect(lists.length).toBeLessThan(1000);
+  // One when they came, and from then on one in 10 ms; timers keep whole milliseconds only.
+  expect(lists.length).toBeLessThanOrEqual(2 + tookMs / 9);
   expect(monitor.probes.waiting).toBe(0);
 });
 

@@ -302,7 +302,7 @@ it("waits for a client that is given one packet larger than the bound", async ()
   // A sweep comes by.
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   ws.resume();
-  await expect.poll(() => one.seen.length).toBe(1);
+  await expect.poll(() => one.seen.length, { timeout: 10_000 }).toBe(1);
   expect(server.slow).toEqual([]);
 });
 
