@@ -8,17 +8,20 @@ export interface CanaryHost {
 /** Tries the whole way from a command to a subscription, again and again, since either end may be dead while the other lives. */
 export class Canary {
   readonly #host: CanaryHost;
+  readonly #heartbeatMs: number;
   readonly #deadAfterMs: number;
   readonly #timer: NodeJS.Timeout;
   #active = false;
-  /** When the first that has not come back was sent. */
-  #sent: number | undefined;
+  #beatAt = 0;
+  /** For how long the first that has not come back was awaited. */
+  #awaitedMs: number | undefined;
 
   constructor(
     host: CanaryHost,
     { heartbeatMs, deadAfterMs }: { readonly heartbeatMs: number; readonly deadAfterMs: number },
   ) {
     this.#host = host;
+    this.#heartbeatMs = heartbeatMs;
     this.#deadAfterMs = deadAfterMs;
     this.#timer = setInterval(() => this.#beat(), heartbeatMs);
     this.#timer.unref();
@@ -27,17 +30,17 @@ export class Canary {
   /** The subscription stands. */
   begin(): void {
     this.#active = true;
-    this.#sent = undefined;
+    this.#awaitedMs = undefined;
   }
 
   /** It does not. */
   rest(): void {
     this.#active = false;
-    this.#sent = undefined;
+    this.#awaitedMs = undefined;
   }
 
   heard(): void {
-    this.#sent = undefined;
+    this.#awaitedMs = undefined;
   }
 
   close(): void {
@@ -47,12 +50,15 @@ export class Canary {
   #beat(): void {
     if (!this.#active) return;
     const now = performance.now();
-    if (this.#sent !== undefined && now - this.#sent > this.#deadAfterMs) {
+    if (this.#awaitedMs === undefined) this.#awaitedMs = 0;
+    // While this process itself stood still, it read nothing of what came.
+    else this.#awaitedMs += Math.min(now - this.#beatAt, this.#heartbeatMs);
+    if (this.#awaitedMs > this.#deadAfterMs) {
       this.rest();
       this.#host.dead(new Error("What was published did not come back."));
       return;
     }
-    this.#sent ??= now;
+    this.#beatAt = now;
     // Where it could not be sent, nothing comes back either.
     this.#host.send(now + this.#deadAfterMs).catch(() => undefined);
   }

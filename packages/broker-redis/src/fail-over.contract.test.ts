@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, vi } from "vitest";
 import { SentinelSystem } from "../test/redis-sentinel.ts";
 import { connectRedisBroker, REDIS_ABILITIES } from "./mod.ts";
 
-const QUICK = { minBackOffMs: 10, maxBackOffMs: 100, heartbeatMs: 200, deadAfterMs: 1000 };
+const QUICK = { minBackOffMs: 10, maxBackOffMs: 100, heartbeatMs: 200, deadAfterMs: 5000 };
 /** Cases from one failover to the next. */
 const EVERY = 25;
 
