@@ -254,9 +254,17 @@ it("closes at once while the broker does not answer, and leaves what that still 
 });
 
 it("is ready only while a message to itself comes back", async () => {
+  await hub.close();
+  events = [];
+  hub = new Hub(gate, {
+    node: "n 2",
+    probeIntervalMs: 20,
+    probeTimeoutMs: 1_000,
+    onEvent: (event) => events.push(event),
+  });
   await expect.poll(() => hub.ready).toBe(true);
   gate.hold();
-  await expect.poll(() => hub.ready).toBe(false);
+  await expect.poll(() => hub.ready, { timeout: 5_000 }).toBe(false);
   gate.release();
   await expect.poll(() => hub.ready).toBe(true);
   const changes = events.map((event) => event.type).filter((type) => type !== "broker-error");

@@ -224,11 +224,11 @@ describe("a client that can't shake hands", () => {
   });
 
   test("has its time, and one that leaves is no event", async () => {
-    const served = await serveTls([await startPod("web")], { handshakeTimeoutMs: 50 });
+    const served = await serveTls([await startPod("web")], { handshakeTimeoutMs: 1_000 });
     const leaving = await RawClient.open(served.tls);
     leaving.socket.resetAndDestroy();
     const silent = await RawClient.open(served.tls);
-    await vi.waitFor(() => expect(silent.closed || silent.ended).toBe(true));
+    await vi.waitFor(() => expect(silent.closed || silent.ended).toBe(true), 5_000);
     const detail = "ERR_TLS_HANDSHAKE_TIMEOUT";
     expect(served.events).toEqual([expect.objectContaining({ cause: "tls", detail })]);
     await vi.waitFor(() => expect(served.ingress.status().listeners[1]?.open).toBe(0));

@@ -42,12 +42,14 @@ export function leaseOwnerContract(world: World): void {
     }
 
     test("keeps all of them with one renewal in a third of their time", async () => {
-      const owner = own(a);
+      // In time even where this process is held up for a while.
+      const keptMs = Math.max(ttlMs, 450);
+      const owner = own(a, { ttlMs: keptMs });
       await Promise.all(Array.from({ length: 50 }, (_, n) => owner.put(group, `k${n}`, text("x"))));
       const started = performance.now();
       // Nine renewals are three times their time to live.
       const renewed = await renewals(a, 9);
-      expect(renewed).toBeLessThanOrEqual((performance.now() - started) / Math.floor(ttlMs / 3) + 2);
+      expect(renewed).toBeLessThanOrEqual((performance.now() - started) / Math.floor(keptMs / 3) + 2);
       expect(await keys(b)).toHaveLength(50);
     });
 

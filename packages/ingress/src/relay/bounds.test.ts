@@ -65,12 +65,12 @@ describe("a client that sends", () => {
 
   test("a body slowly, but without a long pause, is served", async () => {
     const pod = await startPod("web", { handle: (request, response) => void request.pipe(response) });
-    const served = await serve([pod], { bodyTimeoutMs: 300 });
+    const served = await serve([pod], { bodyTimeoutMs: 1_000 });
     const client = await RawClient.open(served, post("Content-Length: 12"));
     for (let sent = 0; sent < 12; sent++) {
       client.socket.write("x");
       // Less than the timeout each, more than it together.
-      await new Promise((resolve) => setTimeout(resolve, 60));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
     await vi.waitFor(() => expect(client.received).toMatch(/(?:1\r\nx\r\n){12}0\r\n\r\n$/));
   });

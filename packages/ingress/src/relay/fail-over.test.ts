@@ -249,7 +249,7 @@ test("an idle connection that the pod closes under a request does not cost the c
 
 test("an endpoint that does not accept in time is passed over", async () => {
   const good = await startPod("good");
-  const served = await serve([], { model: modelOf(COOKIE), connectTimeoutMs: 100 });
+  const served = await serve([], { model: modelOf(COOKIE), connectTimeoutMs: 500 });
   // A full queue of connections that nobody accepts leaves a new one waiting, as a host that is gone does.
   const stopped = spawn(process.execPath, [
     "-e",

@@ -139,7 +139,7 @@ describe("a worker that is killed", () => {
 
     process.kill(victim, "SIGKILL");
     const exit = { pid: victim, code: null, signal: "SIGKILL", restartInMs: 100 };
-    await vi.waitFor(() => expect(onEvent).toHaveBeenCalledWith({ type: "worker-exited", ...exit }));
+    await vi.waitFor(() => expect(onEvent).toHaveBeenCalledWith({ type: "worker-exited", ...exit }), 10_000);
     for (let round = 0; round < 10; round++) expect((await send(at, { headers })).body).toBe(first.body);
     await vi.waitFor(() => expect(fleet.pids).toHaveLength(3), 10_000);
     expect(fleet.pids).toEqual([...survivors, expect.any(Number)]);
