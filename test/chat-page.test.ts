@@ -3,6 +3,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { LabProcess } from "../faults/lab-process.ts";
 import { findChromium } from "./setup/chromium.ts";
 
+/** A browser on a busy machine takes its time. */
+const SOON = { timeout: 10_000 };
+
 let lab: LabProcess;
 let browser: Browser;
 
@@ -60,10 +63,10 @@ test("a tab shows its pod, and two tabs see the same messages in the same order"
   const pods = lab.pods("chat").map((pod) => pod.name);
   expect(pods).toContain(await one.page.locator("#pod strong").textContent());
   await one.say("hello");
-  await expect.poll(two.texts).toEqual(["hello"]);
+  await expect.poll(two.texts, SOON).toEqual(["hello"]);
   await two.say("hello back");
-  await expect.poll(one.texts).toEqual(["hello", "hello back"]);
-  await expect.poll(two.texts).toEqual(["hello", "hello back"]);
+  await expect.poll(one.texts, SOON).toEqual(["hello", "hello back"]);
+  await expect.poll(two.texts, SOON).toEqual(["hello", "hello back"]);
   expect(await one.offsets()).toEqual(["#1", "#2"]);
   expect([...one.problems, ...two.problems]).toEqual([]);
   await Promise.all([one.close(), two.close()]);
@@ -72,7 +75,7 @@ test("a tab shows its pod, and two tabs see the same messages in the same order"
 test("a tab whose pod is killed comes back and shows what it missed", async () => {
   const tab = await openChat("survivors");
   await publish("survivors", "before");
-  await expect.poll(tab.texts).toEqual(["before"]);
+  await expect.poll(tab.texts, SOON).toEqual(["before"]);
 
   const pod = `${await tab.page.locator("#pod strong").textContent()}`;
   await lab.kill(pod);
@@ -84,7 +87,7 @@ test("a tab whose pod is killed comes back and shows what it missed", async () =
   await tab.page.locator("#messages .note", { hasText: "3 missed messages recovered" }).waitFor();
   expect(await tab.offsets()).toEqual(["#1", "#2", "#3", "#4"]);
   await publish("survivors", "after");
-  await expect.poll(tab.texts).toEqual(["before", ...missed, "after"]);
+  await expect.poll(tab.texts, SOON).toEqual(["before", ...missed, "after"]);
   expect(tab.problems).toEqual([]);
   await tab.close();
 });
@@ -92,7 +95,7 @@ test("a tab whose pod is killed comes back and shows what it missed", async () =
 test("a message that contains markup is shown as text", async () => {
   const tab = await openChat("markup");
   await publish("markup", "<img src=x onerror=alert(1)>");
-  await expect.poll(tab.texts).toEqual(["<img src=x onerror=alert(1)>"]);
+  await expect.poll(tab.texts, SOON).toEqual(["<img src=x onerror=alert(1)>"]);
   expect(await tab.page.locator("#messages img").count()).toBe(0);
   await tab.close();
 });

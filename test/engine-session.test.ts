@@ -185,7 +185,7 @@ test("without session affinity such clients do meet unknown sessions", async () 
   const pods = await startPods(4, "owned");
   const { url } = await startIngress(pods, { sessionAffinity: false });
   const { errors } = startClients(url, 4, ["polling"]);
-  await vi.waitFor(() => expect(errors.length).toBeGreaterThan(0));
+  await vi.waitFor(() => expect(errors.length).toBeGreaterThan(0), 10_000);
   expect(pods.flatMap(({ refused }) => refused)).toContain("Session ID unknown");
 });
 

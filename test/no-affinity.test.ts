@@ -44,7 +44,7 @@ test("a server that is stopped holds nobody for longer than its lease, and answe
       return `${answer.status} ${await answer.text()}`;
     };
     const sid = await begin();
-    await expect.poll(() => post(sid)).toBe("200 ok");
+    await expect.poll(() => post(sid), { timeout: 20_000 }).toBe("200 ok");
     const stopped = Date.now();
     children[0]?.kill("SIGSTOP");
     expect(await post(sid)).toBe('400 {"code":1,"message":"Session ID unknown"}');

@@ -3,6 +3,9 @@ import { KeyedState, Presence, type PresenceEvent } from "@holdfast/hub";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { anyBroker, type RunningBroker, startNats, startRedis } from "./support/brokers.ts";
 
+/** A broker on a busy machine takes its time. */
+const SOON = { timeout: 10_000 };
+
 describe.each([
   ["Redis", startRedis],
   ["NATS", () => startNats(4)],
@@ -31,11 +34,11 @@ describe.each([
     });
     await here.enter("room", { connection: "c1", user: "ann", info: null });
     await there.enter("room", { connection: "c2", user: "bob", info: { n: 1 } });
-    await expect.poll(() => told).toEqual(["joined c1", "joined c2"]);
+    await expect.poll(() => told, SOON).toEqual(["joined c1", "joined c2"]);
     await dying.close();
     await expect.poll(() => told, { timeout: 10_000 }).toEqual(["joined c1", "joined c2", "left c2"]);
     await here.leave("room", "c1");
-    await expect.poll(() => told.at(-1)).toBe("left c1");
+    await expect.poll(() => told.at(-1), SOON).toBe("left c1");
     for (const presence of [here, there, watching]) await presence.close();
   });
 
@@ -46,7 +49,7 @@ describe.each([
     await Promise.all(Array.from({ length: 90 }, (_, n) => states[n % 2]?.set(`k${n % 7}`, n)));
     await states[0]?.delete("k3");
     await states[1]?.set("end", true);
-    for (const state of states) await expect.poll(() => state.get("end")).toBe(true);
+    for (const state of states) await expect.poll(() => state.get("end"), SOON).toBe(true);
     const late = await KeyedState.open(a, "room", options);
     states.push(late);
     const pairs = Object.fromEntries(late.pairs);
