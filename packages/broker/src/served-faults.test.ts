@@ -242,14 +242,14 @@ describe("a connection", () => {
   });
 
   test("that stays idle is kept by its heartbeat", async () => {
-    const host = await Host.start(undefined, { idleMs: 200 });
-    const client = connectTo(host.url, { heartbeatMs: 20, deadAfterMs: 200 });
+    const host = await Host.start(undefined, { idleMs: 800 });
+    const client = connectTo(host.url, { heartbeatMs: 40, deadAfterMs: 800 });
     await available(client);
     const statuses: string[] = [];
     client.watch(({ type }) => statuses.push(type));
     const begun = host.proxy.chunks;
     // Beats and their answers, for several times as long as either side would wait without them.
-    await vi.waitFor(() => expect(host.proxy.chunks - begun).toBeGreaterThan(60), WAIT);
+    await vi.waitFor(() => expect(host.proxy.chunks - begun).toBeGreaterThan(120), WAIT);
     expect(statuses).toEqual(["available"]);
   });
 
