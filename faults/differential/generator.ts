@@ -210,13 +210,7 @@ class Generator {
       }
     }
     const [joining = []] = others;
-    for (const { plan, node } of joining) {
-      const room = random.pick(["quiet", "quiet/ü"]) + this.#id();
-      const emits = Array.from({ length: 1 + random.below(4) }, () =>
-        this.#emit(node, { namespace, rooms: [room], except: [], local: false }),
-      );
-      lanes.push([{ type: "join", client: plan.name, rooms: [room] }, ...emits]);
-    }
+    for (const client of joining) lanes.push(this.#joiningLane(client));
     if (!this.#recovery) return { lanes };
     for (const client of left) {
       if (client.restored || random.next() < 0.5) continue;
@@ -224,6 +218,32 @@ class Generator {
       lanes.push([away, this.#comeBack(client, random.below(NODES))]);
     }
     return { lanes };
+  }
+
+  /** A client joins a room of its own, and the servers that have heard of it emit there. */
+  #joiningLane({ plan: { name: client, namespace }, node }: Client): Lane {
+    const random = this.#random;
+    const rooms = [random.pick(["quiet", "quiet/ü"]) + this.#id()];
+    const target: Target = { namespace, rooms, except: [], local: false };
+    const emits = (from: () => number) =>
+      Array.from({ length: 1 + random.below(4) }, () => this.#emit(from(), target));
+    const another = this.#nodeOf(namespace);
+    switch (random.below(3)) {
+      case 0:
+        return [{ type: "ask-to-join", client, rooms }, ...emits(() => this.#nodeOf(namespace))];
+      case 1:
+        return [
+          { type: "join", client, rooms },
+          { type: random.pick(["fetch", "ids"]), node: another, target, id: this.#id() },
+          ...emits(() => another),
+        ];
+      default:
+        return [{ type: "join", client, rooms }, ...emits(() => node)];
+    }
+  }
+
+  #join(client: string, rooms: readonly string[]): Step {
+    return { type: this.#random.pick(["join", "ask-to-join"]), client, rooms };
   }
 
   /** In so many parts. */
@@ -255,7 +275,7 @@ class Generator {
     }
     return Array.from({ length: 1 + random.below(3) }, (): Step => {
       const choice = random.below(10);
-      if (choice < 6) return { type: "join", client, rooms: this.#some(this.#rooms, 1 + random.below(3)) };
+      if (choice < 6) return this.#join(client, this.#some(this.#rooms, 1 + random.below(3)));
       if (choice < 8) return { type: "leave", client, room: random.pick(this.#rooms) };
       // A record of a session holds what JSON does.
       return { type: "data", client, value: makeData(random, !this.#recovery) };
@@ -293,8 +313,7 @@ class Generator {
     const own = group.filter((client) => client.node === node);
     const joinsItself = own.length > 0 && random.next() < 0.5;
     const members = joinsItself ? own : group;
-    if (joinsItself)
-      for (const { plan } of own) lane.push({ type: "join", client: plan.name, rooms: [room] });
+    if (joinsItself) for (const { plan } of own) lane.push(this.#join(plan.name, [room]));
     else lane.push({ type: "sockets-join", node, target: each, rooms: [room] });
     lane.push(...emits());
     for (const { plan } of own) {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import {
   type Abilities,
   type Broker,
@@ -5,6 +6,7 @@ import {
   openEmbeddedBroker,
   serveBroker,
 } from "@holdfast/broker";
+import { type Random, seededRandom } from "@holdfast/broker/testing";
 import { type NatsBrokerOptions, openNatsBroker } from "@holdfast/broker-nats";
 import { connectRedisBroker } from "@holdfast/broker-redis";
 import { createHoldfast, type HoldfastEvent } from "@holdfast/socketio";
@@ -31,6 +33,8 @@ export const ENGINES = {
 } as const satisfies Readonly<Record<string, () => Promise<Engine>>>;
 
 export type EngineName = keyof typeof ENGINES;
+
+const MOST_LATE_MS = 30;
 
 /** Those without the ability `oneSequence`. */
 const UNORDERED: ReadonlySet<EngineName> = new Set<EngineName>(["redis-cluster", "nats-partitioned"]);
@@ -68,7 +72,7 @@ export async function startHoldfast(
         const broker = engine.open();
         closers.push(() => broker.close());
         const holdfast = createHoldfast({
-          broker,
+          broker: slowToFollow(broker, seededRandom(node)),
           node: `node-${node}`,
           onEvent: (event) => onEvent(node, event),
         });
@@ -97,6 +101,21 @@ export async function startHoldfast(
     await close();
     throw error;
   }
+}
+
+/** A channel is followed some time after it was asked for: what relies on that has to wait for it. */
+function slowToFollow(broker: Broker, random: Random): Broker {
+  const subscribe = async (...args: Parameters<Broker["subscribe"]>) => {
+    await pause(random.below(MOST_LATE_MS));
+    return broker.subscribe(...args);
+  };
+  return new Proxy(broker, {
+    get(target, name) {
+      if (name === "subscribe") return subscribe;
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }
 
 async function startEmbedded(): Promise<Engine> {

@@ -7,6 +7,8 @@ import type { Observation } from "./transcript.ts";
 export const MARKER = "marker";
 /** Asked by a client, to be answered by its server after all that it said before. */
 export const SYNC = "sync";
+/** Asked by a client, to be put into rooms. */
+export const JOIN = "join";
 
 /** What a client does with a message: how many of its arguments are the program's, and whether it answers. */
 export interface Script {

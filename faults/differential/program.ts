@@ -65,6 +65,8 @@ export type Step =
   | { readonly type: "kick"; readonly client: string; readonly close: boolean }
   /** Not awaited: what follows in the lane may find it under way. Before the phase ends it is. */
   | { readonly type: "join"; readonly client: string; readonly rooms: readonly string[] }
+  /** Its client asks for it and is answered right after the call, which is not awaited either. */
+  | { readonly type: "ask-to-join"; readonly client: string; readonly rooms: readonly string[] }
   | { readonly type: "leave"; readonly client: string; readonly room: string }
   | { readonly type: "data"; readonly client: string; readonly value: unknown }
   | (Message & {

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { BroadcastOperator, DefaultEventsMap, Namespace, RemoteSocket, Socket } from "socket.io";
 import type { Fleet } from "./fleet.ts";
 import { describeValue } from "./payloads.ts";
-import { MARKER, Player, type Script, SYNC } from "./player.ts";
+import { JOIN, MARKER, Player, type Script, SYNC } from "./player.ts";
 import {
   messagesOf,
   type Parent,
@@ -174,7 +174,8 @@ class ProgramRun {
     note("connection", socket.recovered ? "recovered" : "new");
     socket.onAny((event: string, ...args: unknown[]) => {
       const answer = typeof args.at(-1) === "function" ? (args.pop() as (said?: unknown) => void) : undefined;
-      if (event !== SYNC) note(event, describeValue(args));
+      if (event === JOIN) this.#pending.push(Promise.resolve(socket.join(args[0] as string[])));
+      else if (event !== SYNC) note(event, describeValue(args));
       answer?.(args);
     });
     socket.on("disconnect", (reason) => note("disconnect", reason));
@@ -201,6 +202,9 @@ class ProgramRun {
         return;
       case "join":
         this.#pending.push(Promise.resolve(this.#sockets.get(step.client)?.join([...step.rooms])));
+        return;
+      case "ask-to-join":
+        await this.#player(step.client).ask(JOIN, [step.rooms]);
         return;
       case "leave":
         this.#pending.push(Promise.resolve(this.#sockets.get(step.client)?.leave(step.room)));

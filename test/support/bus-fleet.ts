@@ -150,6 +150,7 @@ function busAdapter(fault: AdapterFault): typeof Adapter {
         if (answers.length === others.length) ack?.(null, answers);
       };
       for (const one of others) one.nsp._onServerSideEmit(ack ? [...packet, answer] : packet);
+      if (others.length === 0) ack?.(null, answers);
     }
 
     #reached({ flags }: { readonly flags?: BroadcastOptions["flags"] }): BusAdapter[] {
