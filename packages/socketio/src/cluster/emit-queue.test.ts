@@ -2,7 +2,7 @@ import { type Broker, BrokerError, openEmbeddedBroker, type Publication } from "
 import { seededRandom, testSeed } from "@holdfast/broker/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { until } from "../../test/cluster.ts";
-import { EmitQueue } from "./emit-queue.ts";
+import { EMIT_QUEUE_LIMITS, EmitQueue } from "./emit-queue.ts";
 
 let broker: Broker;
 beforeEach(() => {
@@ -158,4 +158,28 @@ it("refuses what is over its bounds, by number and by bytes, and takes more when
   await Promise.all([first, ...others]);
   await queue.add(to("1234567890", "a"));
   expect(await logOf("a")).toEqual(["12345678", "1", "1234567890"]);
+});
+
+it("holds what is called after something that must come first, and lets pass what only asks", async () => {
+  let over = 0;
+  const gate = { newest: 0, isOver: (number: number) => number <= over };
+  const queue = new EmitQueue(broker, EMIT_QUEUE_LIMITS, gate);
+  const before = queue.add(to("before", "a"));
+  gate.newest = 1;
+  const within = [queue.add(to("1", "a")), queue.add(to("2", "b")), queue.add(to("told", "cluster"))];
+  const asked = [queue.add(to("asked", "other"), { isQuestion: true })];
+  const behind = queue.add(to("asked", "cluster"), { isQuestion: true });
+  await Promise.all([before, ...asked]);
+  expect(queue.size).toBe(4);
+  gate.newest = 2;
+  const last = queue.add(to("3", "a"));
+  over = 1;
+  queue.advance();
+  await Promise.all([...within, behind]);
+  expect(await logOf("a")).toEqual(["before", "1"]);
+  expect(await logOf("cluster")).toEqual(["told", "asked"]);
+  over = 2;
+  queue.advance();
+  await last;
+  expect(await logOf("a")).toEqual(["before", "1", "3"]);
 });
