@@ -259,7 +259,7 @@ it("gives a resuming client that reads slowly time, instead of queueing all that
         before = caughtUp();
         return isStill;
       },
-      { interval: 300 },
+      { interval: 300, timeout: 10_000 },
     )
     .toBe(true);
   expect(before).toBeLessThan(total - 1);

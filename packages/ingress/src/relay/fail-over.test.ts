@@ -218,7 +218,7 @@ test("an endpoint that ends connections instead of answering is passed over unti
   expect(odd.connections()).toBe(2);
   expect(downs()).toMatchObject([{ pod: "odd", cause: "ECONNRESET", ms: 300 }]);
   broken = false;
-  await vi.waitFor(async () => expect((await send(served)).body).toBe("odd"));
+  await vi.waitFor(async () => expect((await send(served)).body).toBe("odd"), 10_000);
 });
 
 test("a request is not sent again once a byte of an answer has come", async () => {

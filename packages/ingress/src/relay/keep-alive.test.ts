@@ -32,7 +32,7 @@ test("answers requests that were sent ahead one after another, in their order", 
   const served = await serve([pod]);
   const paths = Array.from({ length: 20 }, (_, index) => `/${index}`);
   const client = await RawClient.open(served, paths.map((path) => get(path)).join(""));
-  await vi.waitFor(() => expect(bodiesIn(client.received)).toEqual(paths));
+  await vi.waitFor(() => expect(bodiesIn(client.received)).toEqual(paths), 5_000);
   expect(pod.connections.size).toBe(1);
 });
 
@@ -58,7 +58,10 @@ test("reads requests with and without bodies in whatever pieces they come", asyn
     client.socket.write(byte);
     await new Promise(setImmediate);
   }
-  await vi.waitFor(() => expect(bodiesIn(client.received)).toEqual(["/1 ", "/2 hello", "/3 abcde", "/4 "]));
+  await vi.waitFor(
+    () => expect(bodiesIn(client.received)).toEqual(["/1 ", "/2 hello", "/3 abcde", "/4 "]),
+    5_000,
+  );
 });
 
 test("keeps a connection after its own answers, and ends it where the client wants that", async () => {
@@ -74,7 +77,7 @@ test("keeps a connection after its own answers, and ends it where the client wan
 test("many requests that are answered here leave others their turn", async () => {
   const served = await serve([]);
   const client = await RawClient.open(served, get("/").repeat(1000));
-  await vi.waitFor(() => expect(client.received.match(/HTTP\/1\.1 502 /g)).toHaveLength(1000));
+  await vi.waitFor(() => expect(client.received.match(/HTTP\/1\.1 502 /g)).toHaveLength(1000), 5_000);
 });
 
 test("does not use a connection again that the pod means to close", async () => {
@@ -107,7 +110,7 @@ test("an idle client connection ends after its time, without a word", async () =
   const served = await serve([await startPod("web")], { clientIdleTimeoutMs: 200 });
   const client = await RawClient.open(served, get("/"));
   await vi.waitFor(() => expect(client.received).toMatch(/web$/));
-  await vi.waitFor(() => expect(client.closed || client.ended).toBe(true));
+  await vi.waitFor(() => expect(client.closed || client.ended).toBe(true), 5_000);
   expect(client.received).toMatch(/web$/);
   expect(served.events.filter(({ type }) => type === "refused")).toEqual([]);
 });
@@ -140,7 +143,7 @@ test("answers all that a client has sent before it ended its half, and then ends
     `${get("/1")}${get("/2")}${get("/nowhere")}${get("/3")}GET /4 HT`,
   );
   client.socket.end();
-  await vi.waitFor(() => expect(client.closed).toBe(true));
+  await vi.waitFor(() => expect(client.closed).toBe(true), 5_000);
   expect(client.received.match(/<[^>]*>/g)).toEqual(["</1>", "</2>", "</nowhere>", "</3>"]);
 });
 
