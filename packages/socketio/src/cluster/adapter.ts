@@ -14,7 +14,6 @@ import {
   writePacket,
 } from "../stock.ts";
 import type { Cluster } from "./cluster.ts";
-import type { RequestType } from "./control-message.ts";
 import { Delivery } from "./delivery.ts";
 import { Departures } from "./departures.ts";
 import type { Emitted } from "./emit-queue.ts";
@@ -23,17 +22,9 @@ import type { JoinsUnderWay } from "./joins-under-way.ts";
 import { othersOf } from "./members.ts";
 import { bytesOf } from "./packet-encoder.ts";
 import { type Envelope, encodePacketEntry, type OutgoingPacket } from "./packet-entry.ts";
-import { join, leave, throwLater } from "./requests-here.ts";
+import { join, leave } from "./requests-here.ts";
+import { everythingIn, Requests, selectionOf } from "./requests-there.ts";
 import { isShared, namespaceChannel, type Room, roomChannel } from "./room-channel.ts";
-
-/** How long other nodes may take to answer where Socket.IO's caller gave no time, as with its own adapters. */
-const ANSWER_MS = 5_000;
-
-/** How long emits wait at most for a join or leave to be done on all nodes. */
-const OPERATION_MS = 2_000;
-
-/** Sockets of one operation whose own packets wait until it is done everywhere, so that they overtake nothing. */
-const MAX_HELD = 1_000;
 
 /** A new socket is told that it is connected at the latest after this time, whether its own room is followed or not. */
 const CONNECT_WAIT_MS = 2_000;
@@ -49,6 +40,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   declare readonly nsp: Namespace;
   readonly #cluster: Cluster;
   readonly #delivery: Delivery;
+  readonly #requests: Requests;
   readonly departures: Departures;
   /** Where clients can come back to without missing anything. */
   readonly sessions: Sessions | undefined;
@@ -63,6 +55,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     this.#cluster = cluster;
     this.departures = new Departures(cluster);
     this.#delivery = new Delivery(this, cluster, this.departures);
+    this.#requests = new Requests(this, cluster);
     cluster.adopt(nsp.server);
     this.sessions = cluster.recovery.open(nsp.server, new AdapterHost(this, cluster, this.#delivery));
     const { sessions } = this;
@@ -171,7 +164,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
     });
     const joins = channels.flatMap((channel) => this.#cluster.rooms.get(channel)?.tried ?? []);
     const left = except.map((room) => this.#channelOf(room));
-    const holds = [this.#everything, ...channels, ...left].flatMap((channel) =>
+    const holds = [everythingIn(this.nsp.name), ...channels, ...left].flatMap((channel) =>
       this.#cluster.holdsOf(channel),
     );
     const publications = channels.map((channel): Publication => this.#cluster.publication(channel, data));
@@ -244,106 +237,30 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   }
 
   override addSockets(options: BroadcastOptions, rooms: Room[]): void {
-    this.#operate("join", options, rooms, (sockets) => join(sockets, rooms));
+    this.#requests.operate("join", options, rooms, (sockets) => join(sockets, rooms));
   }
 
   override delSockets(options: BroadcastOptions, rooms: Room[]): void {
-    this.#operate("leave", options, rooms, (sockets) => leave(sockets, rooms));
+    this.#requests.operate("leave", options, rooms, (sockets) => leave(sockets, rooms));
   }
 
   override disconnectSockets(options: BroadcastOptions, close: boolean): void {
-    this.#operate("disconnect", options, close, (sockets) => {
+    this.#requests.operate("disconnect", options, close, (sockets) => {
       for (const socket of sockets) socket.disconnect(close);
     });
   }
 
   override async sockets(rooms: Set<Room>): Promise<Set<string>> {
-    const found = await this.#ask("ids", { rooms }, (socket) => socket.id);
+    const found = await this.#requests.ask("ids", { rooms }, (socket) => socket.id);
     return new Set(found as string[]);
   }
 
   override fetchSockets(options: BroadcastOptions): Promise<unknown[]> {
-    return this.#ask("fetch", options, (socket) => socket);
+    return this.#requests.ask("fetch", options, (socket) => socket);
   }
 
   override serverSideEmit(packet: unknown[]): void {
-    const acknowledge = packet.at(-1);
-    const { control } = this.#cluster;
-    const namespace = this.nsp.name;
-    if (typeof acknowledge !== "function") {
-      control
-        .tell("emit", namespace, [false, ...packet])
-        .catch((error) => this.#cluster.failed("emit", error));
-      return;
-    }
-    const args = [true, ...packet.slice(0, -1)];
-    void control.ask({ type: "emit", namespace, args, timeoutMs: ANSWER_MS }).then(({ values, error }) => {
-      if (error) this.#cluster.failed("emit", error);
-      acknowledge(error ?? null, values);
-    });
-  }
-
-  /** Does something to sockets of all nodes: after what this node emitted so far, and before what it emits from now on. */
-  #operate(
-    type: RequestType,
-    options: BroadcastOptions,
-    value: Room[] | boolean,
-    apply: (sockets: Socket[]) => unknown,
-  ): void {
-    const here = () => this.departures.inTurn(() => apply(this.matching(options.rooms, options.except)));
-    if (options.flags?.local) {
-      here();
-      return;
-    }
-    const cluster = this.#cluster;
-    const before = cluster.settled();
-    const done = before ? before.then(here).catch(throwLater) : Promise.resolve(here());
-    if (before) cluster.operations = done;
-    const args = [selectionOf(options), value];
-    const question = {
-      type,
-      namespace: this.nsp.name,
-      args,
-      timeoutMs: OPERATION_MS,
-      after: before ? [before] : [],
-    };
-    const there = cluster.control.ask(question).then(({ error }) => {
-      if (error) cluster.failed(type, error);
-    });
-    cluster.hold(this.#touched(options, value), Promise.all([done, there]));
-  }
-
-  /** Channels that emits have to wait for after an operation: nothing overtakes what is emitted to the rooms. */
-  #touched({ rooms, except }: BroadcastOptions, value: Room[] | boolean): string[] {
-    if (!Array.isArray(value)) return [this.#everything];
-    const own = this.matching(rooms, except)
-      .slice(0, MAX_HELD)
-      .map(({ id }) => id);
-    return [...new Set([...value, ...rooms, ...own])].map((room) => this.#channelOf(room));
-  }
-
-  async #ask(
-    type: "fetch" | "ids",
-    options: BroadcastOptions,
-    describe: (socket: Socket) => unknown,
-  ): Promise<unknown[]> {
-    const cluster = this.#cluster;
-    const { local, timeout } = options.flags ?? {};
-    const question = {
-      type,
-      namespace: this.nsp.name,
-      args: [selectionOf(options)],
-      timeoutMs: timeout || ANSWER_MS,
-    };
-    const there = local ? undefined : cluster.control.ask(question);
-    if (cluster.operations) await cluster.operations;
-    const here = this.matching(options.rooms, options.except).map(describe);
-    const joining = cluster.joins.all(question.timeoutMs / 2);
-    if (joining) await joining;
-    if (!there) return here;
-    const { values, error } = await there;
-    if (error) throw error;
-    return [...here, ...values];
+    this.#requests.emit(packet);
   }
 
   /** Other nodes reach the socket by its own room and by the namespace before its client is told that it is connected. */
@@ -359,11 +276,6 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
         resolve();
       });
     });
-  }
-
-  /** Stands for all channels of this namespace in what emits wait for; no channel has a space in its name. */
-  get #everything(): string {
-    return `all of ${this.nsp.name}`;
   }
 
   /** What Socket.IO has of its own would overtake what was emitted to the socket before. */
@@ -425,8 +337,4 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   #channelOf(room: Room): string {
     return roomChannel(this.nsp.name, room);
   }
-}
-
-function selectionOf({ rooms, except }: BroadcastOptions): [Room[], Room[]] {
-  return [[...rooms], [...(except ?? [])]];
 }
