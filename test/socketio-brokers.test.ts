@@ -135,6 +135,56 @@ describe.each(Object.entries(BROKERS))("on %s", (_title, start) => {
     }
   });
 
+  it.each([{}, { connectionStateRecovery: {} }])(
+    "gives who joins a room nothing that its server emitted to it before, and holds up nobody (%o)",
+    async (options) => {
+      const own: Broker[] = [];
+      const servers = new TestCluster(() => {
+        const broker = anyBroker(running.url);
+        own.push(broker);
+        return broker;
+      });
+      const greet = (server: Server) => {
+        server.on("connection", (socket) => {
+          socket.on("greet", (room: string, done: () => void) => {
+            server.to(room).emit("joined", room);
+            void socket.join(room);
+            done();
+            server.to(room).emit("hello", room);
+          });
+        });
+      };
+      try {
+        const first = await servers.node("first", options, {}, greet);
+        const second = await servers.node("second", options, {}, greet);
+        const client = await servers.client(first);
+        const resident = await servers.client(first);
+        const other = await servers.client(second);
+        const rooms = Array.from({ length: 20 }, (_, n) => `${n % 2 === 0 ? "empty" : "lively"} ${n}`);
+        for (const [n, room] of rooms.entries()) {
+          // Nobody is there, somebody of this server, or of the other one.
+          if (n % 2 === 1) await (n % 4 === 1 ? resident : other).socket.emitWithAck("greet", room);
+          await client.socket.emitWithAck("greet", room);
+          second.io.to(room).emit("from the other", room);
+        }
+        const told = (one: TestClient, event: string) => of(one, event).map(([room]) => room);
+        await until(() => told(client, "from the other").length === rooms.length);
+        await until(() => told(client, "hello").length === rooms.length);
+        expect(told(client, "joined")).toEqual([]);
+        expect([...told(client, "hello")].sort()).toEqual([...rooms].sort());
+        const lively = rooms.filter((_, n) => n % 2 === 1);
+        for (const [index, one] of [resident, other].entries()) {
+          const theirs = lively.filter((_, n) => n % 2 === index);
+          await until(() => told(one, "hello").length === 2 * theirs.length);
+          expect(told(one, "joined")).toEqual(theirs);
+        }
+      } finally {
+        await servers.close();
+        for (const broker of own) await broker.close();
+      }
+    },
+  );
+
   it("brings back a client at another node with all that it missed, or starts it anew and says why", async () => {
     const brought: Broker[] = [];
     const servers = new TestCluster(() => {

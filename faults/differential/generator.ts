@@ -313,7 +313,9 @@ class Generator {
     const own = group.filter((client) => client.node === node);
     const joinsItself = own.length > 0 && random.next() < 0.5;
     const members = joinsItself ? own : group;
-    if (joinsItself) for (const { plan } of own) lane.push(this.#join(plan.name, [room]));
+    // Who comes later has nothing of what was emitted before.
+    const before = () => (random.next() < 0.5 ? emits() : []);
+    if (joinsItself) for (const { plan } of own) lane.push(...before(), this.#join(plan.name, [room]));
     else lane.push({ type: "sockets-join", node, target: each, rooms: [room] });
     lane.push(...emits());
     for (const { plan } of own) {

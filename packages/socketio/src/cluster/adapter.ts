@@ -99,6 +99,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
 
   /** @param joins what tells of it waits here; nobody hears of the rooms of a socket that is not connected yet */
   enter(id: string, rooms: Set<Room>, joins?: JoinsUnderWay): Promise<void> | void {
+    const had = new Set(joins && this.sids.get(id));
     super.addAll(id, rooms);
     this.#delivery.changed();
     const waiting: Promise<void>[] = [];
@@ -107,7 +108,13 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
       if (!isShared(room)) continue;
       const { ready, settled } = this.#follow(room);
       if (ready) waiting.push(ready);
-      if (settled && room !== id) settling.push(settled);
+      if (!joins || room === id) continue;
+      if (settled) settling.push(settled);
+      if (had.has(room) || this.departures.isInTurn || this.departures.isLeaving(id, room)) continue;
+      const before = this.#cluster.arrive(this.#channelOf(room), id, this.nsp.sockets.get(id));
+      if (!before) continue;
+      settling.push(before);
+      waiting.push(Promise.all([before, ready]).then(([last]) => this.sessions?.joinedAfter(id, room, last)));
     }
     if (rooms.has(id)) this.#adopt(id);
     const saved = this.sessions?.joined(id, rooms);

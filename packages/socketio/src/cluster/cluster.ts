@@ -7,6 +7,7 @@ import type { HoldfastEvent } from "../events.ts";
 import type { Recovery } from "../recovery/recovery.ts";
 import { Acks } from "./acks.ts";
 import type { HoldfastAdapter } from "./adapter.ts";
+import { type Arrival, Arrivals } from "./arrivals.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { DirectPackets, type Earlier } from "./direct-packets.ts";
 import { EMIT_QUEUE_LIMITS, type EmitOrder, EmitQueue, type Emitted } from "./emit-queue.ts";
@@ -43,6 +44,7 @@ export class Cluster {
   readonly rooms: FollowedRooms;
   readonly directs = new DirectPackets();
   readonly joins: JoinsUnderWay;
+  readonly arrivals = new Arrivals();
   readonly control: ControlPlane;
   readonly turns: RequestTurns;
   readonly acks: Acks;
@@ -130,7 +132,7 @@ export class Cluster {
         : this.#queue.add(publications, order);
     emitted.then(
       (copies) => {
-        for (const { channel, position } of copies) this.rooms.expect(channel, position);
+        for (const copy of copies) this.rooms.expect(copy);
       },
       (error) => {
         this.counters.emitsFailed++;
@@ -176,18 +178,51 @@ export class Cluster {
       const followed = this.rooms.get(channel);
       if (!followed) continue;
       const emitted = this.#queue.newest(channel, channels);
-      const due = emitted ? undefined : this.rooms.dueOf(followed);
+      const due = emitted ? undefined : this.rooms.dueOf(followed)?.position.offset;
       const from = followed.last.offset;
       if (!emitted && (due === undefined || due <= from)) continue;
+      if (this.arrivals.isAfter(channel, socket.id, emitted, due)) continue;
       const earlier: Earlier = { channel, from, offset: due };
       found.push(earlier);
       const told = (copies: readonly Emitted[]) => {
         earlier.offset = copies.find((copy) => copy.channel === channel)?.position.offset ?? 0;
         this.directs.told(socket);
       };
-      emitted?.then(told, () => told([]));
+      emitted?.done.then(told, () => told([]));
     }
     return found;
+  }
+
+  /**
+   * A socket joins a room: what this node emitted to it before is not for that socket.
+   *
+   * @param socket undefined: it is not connected yet
+   * @returns resolves with the last of that, once its place is known; undefined where nothing is on its way
+   */
+  arrive(channel: string, id: string, socket: Socket | undefined): Promise<Emitted | undefined> | undefined {
+    const followed = this.rooms.get(channel);
+    const emitted = this.isQuiet ? undefined : this.#queue.newest(channel);
+    const due = emitted || !followed ? undefined : this.rooms.dueOf(followed);
+    if (!emitted && !due) return undefined;
+    const arrival: Arrival = { number: emitted?.number ?? 0, offset: due?.position.offset };
+    const end = this.arrivals.begin(channel, id, arrival);
+    const known = (last: Emitted | undefined) => {
+      arrival.offset = last?.position.offset ?? 0;
+      void this.rooms.reached(channel, arrival.offset).then(end);
+      return last;
+    };
+    if (!emitted) return Promise.resolve(known(due));
+    // What comes from the log before that is known has to wait: whether it is for the socket is not known, either.
+    const lift = socket && this.directs.bar(socket);
+    const told = (last: Emitted | undefined) => {
+      known(last);
+      lift?.();
+      return last;
+    };
+    return emitted.done.then(
+      (copies) => told(copies.find((copy) => copy.channel === channel)),
+      () => told(undefined),
+    );
   }
 
   /** Hands a packet to one socket in its turn, when nobody is there to be told what it throws. */

@@ -3,6 +3,7 @@ import type { Socket } from "socket.io";
 import type { BroadcastOptions } from "socket.io-adapter";
 import { acksOf, nextAckId, notifyOutgoing } from "../stock.ts";
 import type { HoldfastAdapter } from "./adapter.ts";
+import { isFor } from "./arrivals.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Departures } from "./departures.ts";
 import type { HandOverOptions } from "./hand-over.ts";
@@ -20,6 +21,9 @@ import { ServedCopies } from "./served-copies.ts";
 /** Sockets that make a room worth remembering, and rooms that are remembered. */
 const LARGE_GROUP = 16;
 const MAX_GROUPS = 1_000;
+
+/** What is in no log comes after whatever is. */
+const NO_ENTRY = Number.POSITIVE_INFINITY;
 
 /** A packet of a log, and the place of a client that is given it. */
 export interface PlacedPacket {
@@ -100,12 +104,13 @@ export class Delivery {
     const { sessions } = this.#adapter;
     const place = isReplayable(packet) ? sessions?.place(channel, entry) : this.#placeless(packet);
     sessions?.arrived(room ?? null, channel, entry, packet, place ?? "");
-    this.#handOver(room, channel, packet, place);
+    this.#handOver(room, channel, packet, place, entry.offset);
   }
 
   volatile(room: Room | undefined, channel: string, data: Uint8Array): void {
     const packet = this.#read(channel, data, 0);
-    if (packet) this.#handOver(room, channel, { ...packet, volatile: true }, this.#placeless(packet));
+    if (packet)
+      this.#handOver(room, channel, { ...packet, volatile: true }, this.#placeless(packet), NO_ENTRY);
   }
 
   /** Packets of logs, each with its place, to one socket that is there since. */
@@ -187,12 +192,17 @@ export class Delivery {
     channel: string,
     packet: PacketEntry,
     place: string | null | undefined,
+    offset: number,
   ): void {
     const { nsp } = this.#adapter;
+    const arrivals = this.#cluster.arrivals.at(channel);
+    // Who is given it is noted now, and not when that is known.
+    const isNoted = packet.id !== undefined || packet.ack !== undefined;
     let sockets =
       packet.except.length === 0
         ? this.#groupOf(room)
         : this.matching(room === undefined ? [] : [room], packet.except, this.#departures);
+    if (arrivals) sockets = sockets.filter(({ id }) => isFor(arrivals.get(id), offset) ?? !isNoted);
     if (packet.id !== undefined) sockets = this.#served.withoutServed(packet.id, sockets);
     const id = packet.ack && this.#cluster.acks.register(nsp, packet.ack, sockets);
     if (sockets.length === 0) return;
@@ -208,7 +218,10 @@ export class Delivery {
     const { sessions } = this.#adapter;
     const give = (to: readonly Socket[]) =>
       write(sessions?.writable(to, bytesOf(packets), (socket) => write([socket])) ?? to);
-    give(this.#cluster.directs.writable(sockets, (socket) => give([socket])));
+    const giveLater = (socket: Socket) => {
+      if (isFor(arrivals?.get(socket.id), offset) !== false) give([socket]);
+    };
+    give(this.#cluster.directs.writable(sockets, giveLater));
   }
 
   #encode(

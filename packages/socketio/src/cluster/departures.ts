@@ -25,8 +25,18 @@ export class Departures {
     return this.#leaving.get(room)?.keys() ?? [];
   }
 
+  /** Whether a socket has left a room, and is given what was emitted before. */
+  isLeaving(id: string, room: Room): boolean {
+    return this.#leaving.get(room)?.has(id) === true;
+  }
+
   has(room: Room): boolean {
     return this.#leaving.has(room);
+  }
+
+  /** What is done now has waited for its turn, or another node asks for it. */
+  get isInTurn(): boolean {
+    return this.#isInTurn;
   }
 
   /** Does what has waited for its turn already, and what another node asks for: it counts at once. */

@@ -31,6 +31,13 @@ interface Direct {
   readonly write: () => void;
 }
 
+/** From here on it is not known yet what of the logs is for the socket. */
+interface Bar {
+  /** So much of what arrived before can be written. */
+  readonly after: number;
+  readonly deadline: number;
+}
+
 /** What has come from a log: the packet, if it is for this socket, or that the log has come so far. */
 interface Arrival {
   readonly write?: () => void;
@@ -46,6 +53,8 @@ interface Arrival {
 class Line {
   readonly #directs: Direct[] = [];
   readonly #arrived: Arrival[] = [];
+  /** The oldest first. */
+  readonly #bars = new Set<Bar>();
   /** How far each log has been written here. */
   readonly #passed = new Map<string, number>();
   /** Logs that tell it how far they have come. */
@@ -56,12 +65,14 @@ class Line {
   #bytes = 0;
 
   get isEmpty(): boolean {
-    return this.#directs.length === 0;
+    return this.#directs.length === 0 && this.#bars.size === 0;
   }
 
-  /** What comes from a log has to wait, too: where it belongs is not known yet. */
+  /** What comes from a log has to wait, too: where it belongs, or whether it is for the socket, is not known yet. */
   get isBlocked(): boolean {
-    return this.#directs[0]?.earlier.some(({ offset }) => offset === undefined) === true;
+    return (
+      this.#bars.size > 0 || this.#directs[0]?.earlier.some(({ offset }) => offset === undefined) === true
+    );
   }
 
   get isFull(): boolean {
@@ -69,7 +80,19 @@ class Line {
   }
 
   get deadline(): number {
-    return this.#directs[0]?.deadline ?? 0;
+    const [bar] = this.#bars;
+    const latest = Number.POSITIVE_INFINITY;
+    return Math.min(this.#directs[0]?.deadline ?? latest, bar?.deadline ?? latest);
+  }
+
+  bar(): Bar {
+    const bar = { after: this.#arrivals, deadline: performance.now() + MOST_MS };
+    this.#bars.add(bar);
+    return bar;
+  }
+
+  lift(bar: Bar): void {
+    this.#bars.delete(bar);
   }
 
   put(earlier: readonly Earlier[], isJoining: boolean, bytes: number, write: () => void): Direct {
@@ -87,6 +110,7 @@ class Line {
 
   /** Those that have waited for too long wait no more. */
   expire(now: number): void {
+    for (const bar of this.#bars) if (bar.deadline <= now) this.#bars.delete(bar);
     for (const direct of this.#directs) {
       if (direct.deadline > now) return;
       direct.earlier = [];
@@ -122,6 +146,8 @@ class Line {
   }
 
   #writeNext(): boolean {
+    const [bar] = this.#bars;
+    if (bar && this.#written >= bar.after) return false;
     const next = this.#arrived.shift();
     if (!next) return false;
     this.#written++;
@@ -174,16 +200,13 @@ export class DirectPackets {
       write();
       return;
     }
-    const line = known ?? new Line();
+    const line = known ?? this.#begin(socket);
     const direct = line.put(earlier, joined !== undefined, bytes, write);
     void joined?.then(() => {
       direct.isJoining = false;
       this.told(socket);
     });
-    if (!known) {
-      this.#lines.set(socket, line);
-      this.#watch(socket, line);
-    }
+    if (!known) this.#watch(socket, line);
     for (const { channel } of earlier) {
       const lines = this.#byChannel.get(channel) ?? new Map<Socket, Line>();
       this.#byChannel.set(channel, lines.set(socket, line));
@@ -191,6 +214,23 @@ export class DirectPackets {
     }
     if (line.isFull) this.flush(socket);
     else this.#mark(socket, line);
+  }
+
+  /**
+   * Of what comes from the logs from now on it is not known whether it is for this socket, so it waits.
+   *
+   * @returns ends that
+   */
+  bar(socket: Socket): () => void {
+    const known = this.#lines.get(socket);
+    const line = known ?? this.#begin(socket);
+    const bar = line.bar();
+    if (!known) this.#watch(socket, line);
+    this.#mark(socket, line);
+    return () => {
+      line.lift(bar);
+      if (this.#lines.get(socket) === line) this.#advance(socket, line);
+    };
   }
 
   /** Where an entry is that something of this socket comes after was told, or that a join is over. */
@@ -221,6 +261,12 @@ export class DirectPackets {
     if (!line) return;
     line.flush();
     this.#remove(socket, line);
+  }
+
+  #begin(socket: Socket): Line {
+    const line = new Line();
+    this.#lines.set(socket, line);
+    return line;
   }
 
   #advance(socket: Socket, line: Line): void {

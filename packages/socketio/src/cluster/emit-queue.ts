@@ -30,13 +30,19 @@ export interface Gate {
 
 const OPEN: Gate = { newest: 0, isOver: () => true };
 
+/** An emit that is not answered yet. */
+export interface UnderWay {
+  /** Goes up with each emit of this node. */
+  readonly number: number;
+  readonly done: Promise<readonly Emitted[]>;
+}
+
 /** One emit: copies for one or more channels. */
-interface Emit {
+interface Emit extends UnderWay {
   readonly publications: readonly Publication[];
   /** Channels of rooms that are left out. */
   readonly except: readonly string[];
   readonly bytes: number;
-  readonly done: Promise<readonly Emitted[]>;
   resolve(emitted: readonly Emitted[]): void;
   reject(error: unknown): void;
   /** Something that must come first is still under way. */
@@ -86,6 +92,7 @@ export class EmitQueue {
   readonly #newest = new Map<string, Emit>();
   #waiting: Emit[] = [];
   #bytes = 0;
+  #count = 0;
   /** Questions among those that wait. */
   #questions = 0;
   #batches = 0;
@@ -126,6 +133,7 @@ export class EmitQueue {
     const holdsAll = joins.length > 0;
     const earlier = publications.map(({ channel }) => this.#newest.get(channel));
     const emit: Emit = {
+      number: ++this.#count,
       publications,
       except,
       bytes,
@@ -173,16 +181,15 @@ export class EmitQueue {
   }
 
   /**
-   * What becomes of the newest emit to a channel that is not answered yet, but for those that leave out who is in one of
-   * these rooms.
+   * The newest emit to a channel that is not answered yet, but for those that leave out who is in one of these rooms.
    */
-  newest(channel: string, rooms: readonly string[]): Promise<readonly Emitted[]> | undefined {
+  newest(channel: string, rooms: readonly string[] = []): UnderWay | undefined {
     let emit = this.#newest.get(channel);
     for (let looked = 0; emit && looked < MAX_LOOKED; looked++) {
       if (!emit.except.some((room) => rooms.includes(room))) break;
       emit = emit.earlier[emit.publications.findIndex((one) => one.channel === channel)];
     }
-    return emit?.done;
+    return emit;
   }
 
   #schedule(): void {

@@ -1,5 +1,6 @@
 import type { Entry, Position, Unrecoverable } from "@holdfast/broker";
 import type { Following, Hub, Outlet } from "@holdfast/hub";
+import type { Emitted } from "./emit-queue.ts";
 import type { Room } from "./room-channel.ts";
 
 /** A namespace on this node, as its rooms' channels see it. Its methods must neither block nor throw. */
@@ -100,7 +101,7 @@ export class FollowedRoom {
 export class FollowedRooms implements Outlet {
   readonly #hub: Hub;
   readonly #rooms = new Map<string, FollowedRoom>();
-  readonly #due = new Map<FollowedRoom, { offset: number; waiting: (() => void)[] }>();
+  readonly #due = new Map<FollowedRoom, { offset: number; newest?: Emitted; waiting: (() => void)[] }>();
   /** What this node has emitted last to channels that it didn't follow then. */
   readonly #past = new Map<string, Position>();
 
@@ -152,15 +153,16 @@ export class FollowedRooms implements Outlet {
     const followed = this.#rooms.get(channel);
     await followed?.ready;
     if (!followed || followed.last.offset >= offset || this.#rooms.get(channel) !== followed) return;
-    await new Promise<void>((resolve) => this.#await(followed, offset).push(resolve));
+    await new Promise<void>((resolve) => this.#await(followed, offset).waiting.push(resolve));
   }
 
   /** Something of this node's own is at this place of a log, and comes here if its room is followed. */
-  expect(channel: string, position: Position): void {
+  expect(emitted: Emitted): void {
+    const { channel, position } = emitted;
     const followed = this.#rooms.get(channel);
     if (!followed) this.#remember(channel, position);
     else if (!followed.ready && followed.last.offset < position.offset)
-      this.#await(followed, position.offset);
+      this.#await(followed, position.offset).newest = emitted;
   }
 
   /** Nothing of this node's own is still to come. */
@@ -168,9 +170,9 @@ export class FollowedRooms implements Outlet {
     return this.#due.size === 0;
   }
 
-  /** How far something of this node's own is in a channel's log that has not come yet. */
-  dueOf(followed: FollowedRoom): number | undefined {
-    return this.#due.size === 0 ? undefined : this.#due.get(followed)?.offset;
+  /** The last that this node has emitted to a channel, is accepted, and has not come yet. */
+  dueOf(followed: FollowedRoom): Emitted | undefined {
+    return this.#due.size === 0 ? undefined : this.#due.get(followed)?.newest;
   }
 
   /** Resolves once all that is expected (from these channels alone) has come; undefined where it has. */
@@ -211,11 +213,11 @@ export class FollowedRooms implements Outlet {
     if (this.#past.size > MAX_PAST && oldest !== undefined) this.#past.delete(oldest);
   }
 
-  #await(followed: FollowedRoom, offset: number): (() => void)[] {
+  #await(followed: FollowedRoom, offset: number): { newest?: Emitted; waiting: (() => void)[] } {
     const due = this.#due.get(followed) ?? { offset: 0, waiting: [] };
     this.#due.set(followed, due);
     due.offset = Math.max(due.offset, offset);
-    return due.waiting;
+    return due;
   }
 
   #close(followed: FollowedRoom): void {

@@ -55,7 +55,7 @@ export class RequestTurns {
   #reached({ channel, position }: Head): Promise<void> | void {
     if (!position) return;
     if (this.#rooms.get(channel)) return this.#rooms.reached(channel, position.offset);
-    this.#rooms.expect(channel, position);
+    this.#rooms.expect({ channel, position, seq: 0 });
   }
 
   async #headOf(channel: string): Promise<Head> {

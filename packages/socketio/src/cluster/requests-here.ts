@@ -62,7 +62,9 @@ function attempt(cluster: Cluster, { type, namespace, from, args, answer }: Aske
       else answer();
       break;
     case "join":
-      void join(sockets, roomsOf(value)).then(() => answer());
+      void Promise.resolve(adapter?.departures.inTurn(() => join(sockets, roomsOf(value)))).then(() =>
+        answer(),
+      );
       break;
     case "leave":
       adapter?.departures.inTurn(() => leave(sockets, roomsOf(value)));

@@ -2,6 +2,7 @@ import type { Entry } from "@holdfast/broker";
 import type { Hub } from "@holdfast/hub";
 import type { Socket } from "socket.io";
 import { cutOff } from "../backlog.ts";
+import type { Emitted } from "../cluster/emit-queue.ts";
 import type { PacketEntry } from "../cluster/packet-entry.ts";
 import type { Room } from "../cluster/room-channel.ts";
 import type { HoldfastCounters } from "../counters.ts";
@@ -19,7 +20,7 @@ import { Restore, type RestoredSession } from "./restore.ts";
 import { type KeptPacket, Session } from "./session.ts";
 import { dataOf, isDataChanged, mayHaveChanged, watchData } from "./session-data.ts";
 import type { SessionHost } from "./session-host.ts";
-import { isId } from "./session-record.ts";
+import { isId, markOf } from "./session-record.ts";
 import type { SessionStore } from "./session-store.ts";
 import { SessionWriter } from "./session-writer.ts";
 import { noteSilent, SilentRooms } from "./silent-rooms.ts";
@@ -124,6 +125,16 @@ export class Sessions {
       session = session ? this.#connect(session, socket) : this.#open(socket);
     } else if (session) this.#joins.join(session, rooms);
     return this.#writer.saved(session);
+  }
+
+  /** What a socket is given of a room, and comes back to, begins behind an emit that was on its way when it joined. */
+  joinedAfter(sid: string, room: Room, emitted: Emitted | undefined): void {
+    const session = this.#bySid.get(sid);
+    const joined = session?.rooms.get(room);
+    if (!session || !joined || joined.epoch !== emitted?.position.epoch || joined.join.seq >= emitted.seq)
+      return;
+    session.joined({ ...joined, join: markOf(emitted.position, emitted.seq) });
+    void this.#writer.save(session);
   }
 
   /** Resolves once a socket's record says what it is in; undefined where that is so. */
