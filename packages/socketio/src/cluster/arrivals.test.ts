@@ -1,4 +1,4 @@
-import { type Broker, openEmbeddedBroker } from "@holdfast/broker";
+import { type Broker, openEmbeddedBroker, type Published } from "@holdfast/broker";
 import type { Server } from "socket.io";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type TestClient, TestCluster, type TestNode, until } from "../../test/cluster.ts";
@@ -8,8 +8,11 @@ let broker: Broker;
 let cluster: TestCluster;
 /** Until this resolves no node is told of what became of its publishes, though all subscribers have it. */
 let answering: Promise<unknown>;
+/** What the broker says of one publish. */
+let answered: (answer: Published) => Published;
 beforeEach(() => {
   answering = Promise.resolve();
+  answered = (answer) => answer;
   broker = openEmbeddedBroker();
   cluster = new TestCluster(() => answeringLate(broker));
 });
@@ -27,7 +30,7 @@ function answeringLate(real: Broker): Broker {
       return async (...args: unknown[]) => {
         const answer = await value.apply(object, args);
         await answering;
-        return answer;
+        return key === "publish" ? answered(answer as Published) : answer;
       };
     },
   });
@@ -105,6 +108,19 @@ it("is given what was emitted while it was in the room, though it left for a mom
   await client.socket.emitWithAck("change");
   await until(() => eventsOf(client).length === 1);
   expect(eventsOf(client)).toEqual(["for who was there"]);
+});
+
+it("misses nothing of a log that was begun anew after the broker had accepted what was emitted before", async () => {
+  const { b, client, other } = await start();
+  answered = (answer) => ({
+    ...answer,
+    position: { epoch: "of the log that is gone", offset: 1000, tag: "" },
+  });
+  await client.socket.emitWithAck("greet", ["room"], "room");
+  answered = (answer) => answer;
+  b.io.to("room").emit("later");
+  await until(() => eventsOf(other).includes("later"));
+  await until(() => eventsOf(client).includes("later"));
 });
 
 it("is not waited for by an emit from before that wants answers", async () => {

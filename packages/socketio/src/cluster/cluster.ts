@@ -208,7 +208,7 @@ export class Cluster {
     const end = this.arrivals.begin(channel, id, arrival);
     const known = (last: Emitted | undefined) => {
       arrival.offset = last?.position.offset ?? 0;
-      void this.rooms.reached(channel, arrival.offset).then(end);
+      void this.rooms.reached(channel, arrival.offset, last?.position.epoch).then(end);
       return last;
     };
     if (!emitted) return Promise.resolve(known(due));

@@ -148,11 +148,16 @@ export class FollowedRooms implements Outlet {
     }
   }
 
-  /** Resolves once this position was handed out here, or never will be; undefined where that is so now. */
-  async reached(channel: string, offset: number): Promise<void> {
+  /**
+   * Resolves once this position was handed out here, or never will be.
+   *
+   * @param epoch where it is known: a log of another one never comes to this position
+   */
+  async reached(channel: string, offset: number, epoch?: string): Promise<void> {
     const followed = this.#rooms.get(channel);
     await followed?.ready;
-    if (!followed || followed.last.offset >= offset || this.#rooms.get(channel) !== followed) return;
+    if (!followed || (epoch !== undefined && followed.last.epoch !== epoch)) return;
+    if (followed.last.offset >= offset || this.#rooms.get(channel) !== followed) return;
     await new Promise<void>((resolve) => this.#await(followed, offset).waiting.push(resolve));
   }
 

@@ -97,12 +97,14 @@ function watched(promise: Promise<unknown>): { isDone: boolean; promise: Promise
   return watched;
 }
 
-/** Whatever needs no join has come by then. */
-async function afterRoundTrips({ a, b, there }: Awaited<ReturnType<typeof pair>>): Promise<void> {
-  for (let n = 0; n < 3; n++) await there.socket.emitWithAck("say");
-  await broker.publish("any", new Uint8Array());
-  for (const { io } of [a, b]) await io.of("/").adapter.serverCount();
-  await new Promise((resolve) => setTimeout(resolve, 30));
+/** Whatever waits for no join has come by then: the other server has asked the one that joins, and been answered, several times. */
+async function afterRoundTrips({ b, there }: Awaited<ReturnType<typeof pair>>): Promise<void> {
+  there.socket.on("are you there", (answer: () => void) => answer());
+  for (let n = 0; n < 5; n++) {
+    await b.io.to(there.id).timeout(5_000).emitWithAck("are you there");
+    await there.socket.emitWithAck("say");
+  }
+  there.socket.off("are you there");
 }
 
 describe.each([
@@ -171,11 +173,14 @@ describe.each([
   });
 
   it("another server, by what it is told", async () => {
-    const { here } = await pair(options);
+    const all = await pair(options);
+    const { here } = all;
     const { promise, resolve } = Promise.withResolvers<void>();
     following = promise;
     here.socket.emit("hint", "slow");
-    setTimeout(resolve, 100);
+    await until(() => all.a.io.of("/").adapter.rooms.has("slow"));
+    await afterRoundTrips(all);
+    resolve();
     await until(() => of(here, "hint").length === 1);
   });
 
