@@ -323,7 +323,7 @@ class Generator {
       lane.push(...emits());
     }
     const [client] = own;
-    switch (random.below(5)) {
+    switch (random.below(6)) {
       case 0:
         for (const { plan } of own) lane.push({ type: "leave", client: plan.name, room });
         break;
@@ -339,6 +339,18 @@ class Generator {
         lane.push({ type: "direct", client: client.plan.name, ...RELIABLE, ...this.#message() });
         lane.push({ type: "kick", client: client.plan.name, close: random.next() < 0.5 });
         client.state = "out";
+        break;
+      case 4:
+        for (let changes = 1 + random.below(4); changes > 0; changes--) {
+          const all: Step[] = [
+            { type: "sockets-join", node, target: each, rooms: [room] },
+            { type: "sockets-leave", node, target: each, rooms: [room] },
+          ];
+          const one: Step[] = client
+            ? [{ type: "leave", client: client.plan.name, room }, this.#join(client.plan.name, [room])]
+            : [];
+          lane.push(random.pick([...all, ...one]), ...before());
+        }
     }
     lane.push(...emits());
     return lane;

@@ -7,6 +7,7 @@ import {
   messagesOf,
   type Parent,
   type Payload,
+  type Phase,
   type Program,
   parentOf,
   type Step,
@@ -115,6 +116,7 @@ class ProgramRun {
     await this.#wait(() => unmarked().length === 0);
     if (expected)
       await this.#wait(() => describeValue([...this.#rooms()]) === describeValue([...expected.rooms]));
+    await this.#untilJoined(phase);
     return {
       clients: clients(),
       sockets: sockets(),
@@ -127,6 +129,15 @@ class ProgramRun {
 
   close(): void {
     for (const player of this.#players.values()) player.close();
+  }
+
+  /** Who was made to join by another server is there as soon as that one is told so, and nobody tells it unless it asks. */
+  async #untilJoined({ lanes }: Phase): Promise<void> {
+    for (const step of lanes.flat()) {
+      if (step.type === "sockets-join")
+        await this.#namespace(step.node, step.target.namespace).fetchSockets();
+      else if (step.type === "remote-join") await this.#remote(step.node, step.client);
+    }
   }
 
   #listen(node: number): void {

@@ -110,8 +110,9 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
       if (ready) waiting.push(ready);
       if (!joins || room === id) continue;
       if (settled) settling.push(settled);
-      if (had.has(room) || this.departures.isInTurn || this.departures.isLeaving(id, room)) continue;
-      const before = this.#cluster.arrive(this.#channelOf(room), id, this.nsp.sockets.get(id));
+      if (had.has(room) || this.departures.isInTurn) continue;
+      const left = this.departures.leftAt(id, room);
+      const before = this.#cluster.arrive(this.#channelOf(room), id, this.nsp.sockets.get(id), left);
       if (!before) continue;
       settling.push(before);
       waiting.push(Promise.all([before, ready]).then(([last]) => this.sessions?.joinedAfter(id, room, last)));
@@ -124,6 +125,7 @@ export class HoldfastAdapter extends Adapter implements RoomSink {
   }
 
   override del(id: string, room: Room): void {
+    if (!this.sids.get(id)?.has(room)) return;
     super.del(id, room);
     this.#delivery.changed();
     this.sessions?.left(id, room);

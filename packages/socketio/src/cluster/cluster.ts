@@ -5,9 +5,9 @@ import type { HoldfastCounters } from "../counters.ts";
 import { HoldfastError } from "../errors.ts";
 import type { HoldfastEvent } from "../events.ts";
 import type { Recovery } from "../recovery/recovery.ts";
+import { Absences, type LastEmit } from "./absences.ts";
 import { Acks } from "./acks.ts";
 import type { HoldfastAdapter } from "./adapter.ts";
-import { type Arrival, Arrivals } from "./arrivals.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { DirectPackets, type Earlier } from "./direct-packets.ts";
 import { EMIT_QUEUE_LIMITS, type EmitOrder, EmitQueue, type Emitted } from "./emit-queue.ts";
@@ -44,7 +44,7 @@ export class Cluster {
   readonly rooms: FollowedRooms;
   readonly directs = new DirectPackets();
   readonly joins: JoinsUnderWay;
-  readonly arrivals = new Arrivals();
+  readonly absences = new Absences();
   readonly control: ControlPlane;
   readonly turns: RequestTurns;
   readonly acks: Acks;
@@ -57,7 +57,6 @@ export class Cluster {
   readonly #options: ClusterOptions;
   /** What emits to a channel have to wait for. */
   readonly #holds = new Map<string, Set<Promise<unknown>>>();
-  #operations: Promise<unknown> | undefined;
   #captured: Promise<readonly Emitted[]>[] | undefined;
   #server: Server | undefined;
   #volatile = 0;
@@ -181,7 +180,7 @@ export class Cluster {
       const due = emitted ? undefined : this.rooms.dueOf(followed)?.position.offset;
       const from = followed.last.offset;
       if (!emitted && (due === undefined || due <= from)) continue;
-      if (this.arrivals.isAfter(channel, socket.id, emitted, due)) continue;
+      if (this.absences.wasAway(channel, socket.id, emitted, due)) continue;
       const earlier: Earlier = { channel, from, offset: due };
       found.push(earlier);
       const told = (copies: readonly Emitted[]) => {
@@ -193,36 +192,55 @@ export class Cluster {
     return found;
   }
 
+  /** The last of what this node emitted to a channel; undefined where nothing of it is on its way. */
+  lastEmit(channel: string): LastEmit | undefined {
+    return this.#lastEmit(channel)?.last;
+  }
+
   /**
    * A socket joins a room: what this node emitted to it before is not for that socket.
    *
    * @param socket undefined: it is not connected yet
-   * @returns resolves with the last of that, once its place is known; undefined where nothing is on its way
+   * @param left what had been emitted when it left the room, where it is still given that
+   * @returns resolves with the last of what is not for it, once its place is known; undefined where nothing is on its way
    */
-  arrive(channel: string, id: string, socket: Socket | undefined): Promise<Emitted | undefined> | undefined {
-    const followed = this.rooms.get(channel);
-    const emitted = this.isQuiet ? undefined : this.#queue.newest(channel);
-    const due = emitted || !followed ? undefined : this.rooms.dueOf(followed);
-    if (!emitted && !due) return undefined;
-    const arrival: Arrival = { number: emitted?.number ?? 0, offset: due?.position.offset };
-    const end = this.arrivals.begin(channel, id, arrival);
-    const known = (last: Emitted | undefined) => {
-      arrival.offset = last?.position.offset ?? 0;
-      void this.rooms.reached(channel, arrival.offset, last?.position.epoch).then(end);
-      return last;
-    };
-    if (!emitted) return Promise.resolve(known(due));
+  arrive(
+    channel: string,
+    id: string,
+    socket: Socket | undefined,
+    left: LastEmit | undefined,
+  ): Promise<Emitted | undefined> | undefined {
+    const newest = this.#lastEmit(channel);
+    if (!newest || isSame(newest.last, left)) return undefined;
+    const { last: until, emitted } = newest;
+    const end = this.absences.begin(channel, id, { after: left, until });
     // What comes from the log before that is known has to wait: whether it is for the socket is not known, either.
-    const lift = socket && this.directs.bar(socket);
-    const told = (last: Emitted | undefined) => {
-      known(last);
+    const lift = socket && until.offset === undefined ? this.directs.bar(socket) : undefined;
+    return emitted.then((last) => {
+      void this.rooms.reached(channel, last?.position.offset ?? 0, last?.position.epoch).then(end);
       lift?.();
       return last;
+    });
+  }
+
+  #lastEmit(channel: string): { last: LastEmit; emitted: Promise<Emitted | undefined> } | undefined {
+    if (this.isQuiet) return undefined;
+    const newest = this.#queue.newest(channel);
+    if (!newest) {
+      const followed = this.rooms.get(channel);
+      const due = followed && this.rooms.dueOf(followed);
+      return due && { last: { number: 0, offset: due.position.offset }, emitted: Promise.resolve(due) };
+    }
+    const last: LastEmit = { number: newest.number, offset: undefined };
+    const known = (emitted: Emitted | undefined) => {
+      last.offset = emitted?.position.offset ?? 0;
+      return emitted;
     };
-    return emitted.done.then(
-      (copies) => told(copies.find((copy) => copy.channel === channel)),
-      () => told(undefined),
+    const emitted = newest.done.then(
+      (copies) => known(copies.find((copy) => copy.channel === channel)),
+      () => known(undefined),
     );
+    return { last, emitted };
   }
 
   /** Hands a packet to one socket in its turn, when nobody is there to be told what it throws. */
@@ -257,19 +275,6 @@ export class Cluster {
     return [...(this.#holds.get(channel) ?? [])];
   }
 
-  /** Joins, leaves and disconnects that this node was asked for and has not done on its own sockets yet. */
-  get operations(): Promise<unknown> | undefined {
-    return this.#operations;
-  }
-
-  set operations(operation: Promise<unknown> | undefined) {
-    this.#operations = operation;
-    const done = () => {
-      if (this.#operations === operation) this.#operations = undefined;
-    };
-    void operation?.then(done, done);
-  }
-
   unreadable(channel: string, offset: number, reason: string): void {
     this.counters.unreadable++;
     this.onEvent({ type: "unreadable", channel, offset, reason });
@@ -300,4 +305,8 @@ export class Cluster {
     if (broker.abilities.volatile === true) await broker.notify(channel, data);
     else await this.#queue.add([this.publication(channel, data)]);
   }
+}
+
+function isSame(last: LastEmit, other: LastEmit | undefined): boolean {
+  return last.number === 0 ? last.offset === other?.offset : last.number === other?.number;
 }

@@ -2,8 +2,8 @@ import type { Entry } from "@holdfast/broker";
 import type { Socket } from "socket.io";
 import type { BroadcastOptions } from "socket.io-adapter";
 import { acksOf, nextAckId, notifyOutgoing } from "../stock.ts";
+import { isFor } from "./absences.ts";
 import type { HoldfastAdapter } from "./adapter.ts";
-import { isFor } from "./arrivals.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Departures } from "./departures.ts";
 import type { HandOverOptions } from "./hand-over.ts";
@@ -69,7 +69,7 @@ export class Delivery {
   /**
    * This node's sockets in any of the rooms (none: all), but those in an excepted one.
    *
-   * @param departures who counts as a member although it has left
+   * @param departures who counts as a member although it has left, or is being disconnected
    */
   matching(rooms: Iterable<Room>, except: Iterable<Room> = [], departures?: Departures): Socket[] {
     const { nsp, rooms: members, sids } = this.#adapter;
@@ -83,7 +83,7 @@ export class Delivery {
     const add = (id: string) => {
       if (left.has(id) || chosen.has(id)) return;
       const socket = nsp.sockets.get(id);
-      if (!socket) return;
+      if (!socket || !(socket.connected || departures)) return;
       chosen.add(id);
       sockets.push(socket);
     };
@@ -195,14 +195,14 @@ export class Delivery {
     offset: number,
   ): void {
     const { nsp } = this.#adapter;
-    const arrivals = this.#cluster.arrivals.at(channel);
+    const absences = this.#cluster.absences.at(channel);
     // Who is given it is noted now, and not when that is known.
     const isNoted = packet.id !== undefined || packet.ack !== undefined;
     let sockets =
       packet.except.length === 0
         ? this.#groupOf(room)
         : this.matching(room === undefined ? [] : [room], packet.except, this.#departures);
-    if (arrivals) sockets = sockets.filter(({ id }) => isFor(arrivals.get(id), offset) ?? !isNoted);
+    if (absences) sockets = sockets.filter(({ id }) => isFor(absences.get(id), offset) ?? !isNoted);
     if (packet.id !== undefined) sockets = this.#served.withoutServed(packet.id, sockets);
     const id = packet.ack && this.#cluster.acks.register(nsp, packet.ack, sockets);
     if (sockets.length === 0) return;
@@ -219,7 +219,7 @@ export class Delivery {
     const give = (to: readonly Socket[]) =>
       write(sessions?.writable(to, bytesOf(packets), (socket) => write([socket])) ?? to);
     const giveLater = (socket: Socket) => {
-      if (isFor(arrivals?.get(socket.id), offset) !== false) give([socket]);
+      if (isFor(absences?.get(socket.id), offset) !== false) give([socket]);
     };
     give(this.#cluster.directs.writable(sockets, giveLater));
   }

@@ -1,9 +1,15 @@
 import type { Socket } from "socket.io";
+import type { LastEmit } from "./absences.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Room } from "./room-channel.ts";
 
 /** Nobody's leave or disconnect is held up by a broker that does not answer for longer than this. */
 const MOST_MS = 2_000;
+
+interface Leave {
+  /** Of what was emitted to the room before. */
+  readonly last: LastEmit | undefined;
+}
 
 /**
  * Sockets that leave a room, or are disconnected, while something that this node emitted before is on its way: it was
@@ -12,7 +18,7 @@ const MOST_MS = 2_000;
  */
 export class Departures {
   readonly #cluster: Cluster;
-  readonly #leaving = new Map<Room, Map<string, Promise<unknown>>>();
+  readonly #leaving = new Map<Room, Map<string, Leave>>();
   readonly #disconnecting = new WeakSet<Socket>();
   #isInTurn = false;
 
@@ -25,9 +31,9 @@ export class Departures {
     return this.#leaving.get(room)?.keys() ?? [];
   }
 
-  /** Whether a socket has left a room, and is given what was emitted before. */
-  isLeaving(id: string, room: Room): boolean {
-    return this.#leaving.get(room)?.has(id) === true;
+  /** The last of what a socket that has left a room is given; undefined where nothing of it is on its way. */
+  leftAt(id: string, room: Room): LastEmit | undefined {
+    return this.#leaving.get(room)?.get(id)?.last;
   }
 
   has(room: Room): boolean {
@@ -53,10 +59,11 @@ export class Departures {
   left(id: string, room: Room, channel: string, onGone: () => void): void {
     const before = this.#before([channel]);
     if (!before) return;
-    const leaving = this.#leaving.get(room) ?? new Map<string, Promise<unknown>>();
-    this.#leaving.set(room, leaving.set(id, before));
+    const leaving = this.#leaving.get(room) ?? new Map<string, Leave>();
+    const leave: Leave = { last: this.#cluster.lastEmit(channel) };
+    this.#leaving.set(room, leaving.set(id, leave));
     void before.then(() => {
-      if (leaving.get(id) === before) leaving.delete(id);
+      if (leaving.get(id) === leave) leaving.delete(id);
       if (leaving.size === 0 && this.#leaving.get(room) === leaving) this.#leaving.delete(room);
       onGone();
     });

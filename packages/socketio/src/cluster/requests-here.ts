@@ -43,7 +43,7 @@ function channelsBefore(cluster: Cluster, { type, namespace, args: [first, value
 }
 
 /** What a listener of the program's own threw is the program's to hear of, but not in the middle of a delivery. */
-export function throwLater(error: unknown): void {
+function throwLater(error: unknown): void {
   process.nextTick(() => {
     throw error;
   });

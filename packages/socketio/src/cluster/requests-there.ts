@@ -3,7 +3,6 @@ import type { BroadcastOptions } from "socket.io-adapter";
 import type { HoldfastAdapter } from "./adapter.ts";
 import type { Cluster } from "./cluster.ts";
 import type { RequestType } from "./control-message.ts";
-import { throwLater } from "./requests-here.ts";
 import { type Room, roomChannel } from "./room-channel.ts";
 
 /** How long other nodes may take to answer where Socket.IO's caller gave no time, as with its own adapters. */
@@ -43,23 +42,24 @@ export class Requests {
     });
   }
 
-  /** Does something to sockets of all nodes: after what this node emitted so far, and before what it emits from now on. */
+  /**
+   * Does something to sockets of all nodes: after what this node emitted so far, and before what it emits from now on. To its
+   * own at once, as Socket.IO does: what the program does to them next comes after it, and who is meant is who is there now.
+   */
   operate(
     type: RequestType,
     options: BroadcastOptions,
     value: Room[] | boolean,
     apply: (sockets: Socket[]) => unknown,
   ): void {
-    const here = () =>
-      this.#adapter.departures.inTurn(() => apply(this.#adapter.matching(options.rooms, options.except)));
+    const sockets = this.#adapter.matching(options.rooms, options.except);
     if (options.flags?.local) {
-      here();
+      apply(sockets);
       return;
     }
     const cluster = this.#cluster;
+    const touched = this.#touched(options, value, sockets);
     const before = cluster.settled();
-    const done = before ? before.then(here).catch(throwLater) : Promise.resolve(here());
-    if (before) cluster.operations = done;
     const args = [selectionOf(options), value];
     const question = {
       type,
@@ -71,16 +71,14 @@ export class Requests {
     const there = cluster.control.ask(question).then(({ error }) => {
       if (error) cluster.failed(type, error);
     });
-    cluster.hold(this.#touched(options, value), Promise.all([done, there]));
+    cluster.hold(touched, there);
+    cluster.hold(touched, Promise.resolve(apply(sockets)));
   }
 
   /** Channels that emits have to wait for after an operation: nothing overtakes what is emitted to the rooms. */
-  #touched({ rooms, except }: BroadcastOptions, value: Room[] | boolean): string[] {
+  #touched({ rooms }: BroadcastOptions, value: Room[] | boolean, sockets: readonly Socket[]): string[] {
     if (!Array.isArray(value)) return [everythingIn(this.#adapter.nsp.name)];
-    const own = this.#adapter
-      .matching(rooms, except)
-      .slice(0, MAX_HELD)
-      .map(({ id }) => id);
+    const own = sockets.slice(0, MAX_HELD).map(({ id }) => id);
     return [...new Set([...value, ...rooms, ...own])].map((room) =>
       roomChannel(this.#adapter.nsp.name, room),
     );
@@ -106,7 +104,6 @@ export class Requests {
       timeoutMs: timeout || ANSWER_MS,
     };
     const there = local ? undefined : cluster.control.ask(question);
-    if (cluster.operations) await cluster.operations;
     const here = this.#adapter.matching(options.rooms, options.except).map(describe);
     const joining = cluster.joins.all(question.timeoutMs / 2);
     if (joining) await joining;

@@ -183,6 +183,28 @@ describe("what is done to sockets of all nodes", () => {
     }
   });
 
+  it("is done to a server's own sockets at once, whatever is on its way: what the program does next comes after it", async () => {
+    const { nodes, clients } = await trio();
+    const [{ io }] = nodes;
+    const [{ id }, second, third] = clients;
+    const socket = io.sockets.sockets.get(id) as Socket;
+    io.emit("on its way");
+    io.in(id).socketsJoin(["a", "b"]);
+    expect([...socket.rooms]).toEqual([id, "a", "b"]);
+    void socket.leave("a");
+    io.in("b").socketsJoin("c");
+    io.in("b").socketsLeave("b");
+    expect([...socket.rooms]).toEqual([id, "c"]);
+    void socket.join("b");
+    io.to(["a", "b", "c"]).emit("there");
+    io.in("c").disconnectSockets();
+    void socket.leave("c");
+    const found = await io.fetchSockets();
+    expect(found.map((one) => one.id).sort()).toEqual([second.id, third.id].sort());
+    await until(() => !clients[0].socket.connected);
+    expect(clients.map(names)).toEqual([["on its way", "there"], ["on its way"], ["on its way"]]);
+  });
+
   it("disconnects after what was emitted before", async () => {
     const { nodes, clients } = await trio();
     const reasons: string[] = [];

@@ -55,6 +55,17 @@ const program = (io: Server) => {
       void socket.join("own");
       done();
     });
+    socket.on("change often", (times: number, done: () => void) => {
+      for (let n = 0; n < times; n++) {
+        void socket.leave("own");
+        io.to("own").emit("out", n);
+        void socket.leave("own");
+        void socket.join("own");
+        io.to("own").emit("in", n);
+        void socket.join("own");
+      }
+      done();
+    });
     socket.on("ask", async (room: string, done: (answers: unknown) => void) => {
       const answers = io.to(room).timeout(5_000).emitWithAck("question");
       void socket.join(room);
@@ -108,6 +119,17 @@ it("is given what was emitted while it was in the room, though it left for a mom
   await client.socket.emitWithAck("change");
   await until(() => eventsOf(client).length === 1);
   expect(eventsOf(client)).toEqual(["for who was there"]);
+});
+
+it("is given nothing else, however often it leaves and joins", async () => {
+  const { b, client, other } = await start();
+  await other.socket.emitWithAck("join", "own");
+  await client.socket.emitWithAck("change often", 20);
+  b.io.to("own").emit("last");
+  await until(() => [client, other].every((one) => eventsOf(one).includes("last")));
+  const each = (events: string[]) => [...Array(20).keys()].flatMap((n) => events.map((event) => [event, n]));
+  expect(other.packets).toEqual([...each(["out", "in"]), ["last"]]);
+  expect(client.packets).toEqual([...each(["in"]), ["last"]]);
 });
 
 it("misses nothing of a log that was begun anew after the broker had accepted what was emitted before", async () => {
