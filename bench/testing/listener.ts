@@ -7,4 +7,5 @@ if (settings === undefined) {
   process.exit(4);
 }
 const answer = JSON.stringify({ pid: process.pid, settings });
-createServer((socket) => socket.end(answer)).listen(Number(port), "127.0.0.1");
+// Who only looks whether it listens is gone before the answer, and a connection that is reset is no reason to end.
+createServer((socket) => socket.on("error", () => {}).end(answer)).listen(Number(port), "127.0.0.1");
