@@ -256,8 +256,9 @@ test("endpoints that came together are not asked together again", async () => {
   await vi.waitFor(() => expect(healthy()?.every(Boolean)).toBe(true), wait);
   const asked: number[] = [];
   pod.server.on("request", () => asked.push(performance.now()));
-  await vi.waitFor(() => expect(asked.length).toBeGreaterThanOrEqual(40), wait);
-  expect(Math.max(...asked) - Math.min(...asked)).toBeGreaterThan(150);
+  // Of three intervals: where all are asked together there are pauses between the intervals alone.
+  const pauses = () => asked.slice(-120).filter((at, index, all) => at - (all[index - 1] ?? at) >= 8);
+  await vi.waitFor(() => expect(pauses().length).toBeGreaterThan(30), wait);
 });
 
 test.each([
