@@ -1,11 +1,32 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { FaultProxy } from "../../broker/test/fault-proxy.ts";
 import { freePort, NatsServer } from "./nats-server.ts";
 
 const SERVERS = [0, 1, 2];
 const READY_MS = 60_000;
+
+/** Nobody answers a question that comes while there is no leader. */
+async function askUntilAnswered<T>(
+  servers: string[],
+  ask: (manager: JetStreamManager) => Promise<T>,
+): Promise<T> {
+  const nats = await connect({ servers, maxReconnectAttempts: -1 });
+  const deadline = Date.now() + READY_MS;
+  try {
+    for (;;) {
+      try {
+        return await ask(await jetstreamManager(nats, { timeout: 2000, checkAPI: false }));
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await pause(100);
+      }
+    }
+  } finally {
+    await nats.close();
+  }
+}
 
 interface Route {
   readonly from: number;
@@ -46,24 +67,11 @@ export class NatsCluster {
   }
 
   /** Waits until a stream can be kept by all three. */
-  async ready(): Promise<void> {
-    const nats = await connect({ servers: this.urlOf(0) });
-    const deadline = Date.now() + READY_MS;
-    try {
-      for (;;) {
-        try {
-          const { streams } = await jetstreamManager(nats, { timeout: 2000 });
-          await streams.add({ name: "probe", subjects: ["probe"], num_replicas: SERVERS.length });
-          await streams.delete("probe");
-          return;
-        } catch (error) {
-          if (Date.now() > deadline) throw error;
-          await pause(100);
-        }
-      }
-    } finally {
-      await nats.close();
-    }
+  ready(): Promise<void> {
+    return askUntilAnswered([this.urlOf(0)], async ({ streams }) => {
+      await streams.add({ name: "probe", subjects: ["probe"], num_replicas: SERVERS.length });
+      await streams.delete("probe");
+    });
   }
 
   /** The address of one server alone. */
@@ -74,16 +82,16 @@ export class NatsCluster {
   }
 
   /** The server that leads a stream now. */
-  async leaderOf(stream: string): Promise<NatsServer> {
-    const nats = await connect({ servers: this.servers.map(({ port }) => `127.0.0.1:${port}`) });
-    try {
-      const { cluster } = await (await jetstreamManager(nats, { timeout: 20_000 })).streams.info(stream);
-      const leader = this.servers.find(({ name }) => name === cluster?.leader);
-      if (!leader) throw new Error(`Nobody leads ${stream}.`);
-      return leader;
-    } finally {
-      await nats.close();
-    }
+  leaderOf(stream: string): Promise<NatsServer> {
+    return askUntilAnswered(
+      this.servers.map(({ url }) => url),
+      async ({ streams }) => {
+        const { cluster } = await streams.info(stream);
+        const leader = this.servers.find(({ name }) => name === cluster?.leader);
+        if (!leader) throw new Error(`Nobody leads ${stream}.`);
+        return leader;
+      },
+    );
   }
 
   /** Cuts one server off from the others, but not from its clients. */
