@@ -103,7 +103,9 @@ const ACTS: ReadonlyMap<string, Act> = new Map<string, Act>([
 for (let index = 0; index < seeds && Date.now() < deadline; index += 1) {
   const started = Date.now();
   const act = ACTS.get(scenario) ?? breakBroker;
-  const { report, text, replay, gaps } = await act(first + index);
+  const { report, text, replay, gaps } = await act(first + index).catch((error: unknown) => {
+    throw new Error(`The run of seed ${first + index} broke off.`, { cause: error });
+  });
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   const { seed, violations } = report;
   console.log(
