@@ -249,16 +249,23 @@ test("endpoints that hang keep none of the others waiting", async () => {
 });
 
 test("endpoints that came together are not asked together again", async () => {
-  const pod = await podThat(200);
-  const { monitor, healthy } = monitorOf({ ...SOON, intervalSec: 0.5, port: pod.endpoint.port });
-  const endpoints = Array.from({ length: 40 }, (_, index) => ({ ...pod.endpoint, port: index + 1 }));
-  monitor.setEndpoints(SERVICE, endpoints);
-  await vi.waitFor(() => expect(healthy()?.every(Boolean)).toBe(true), wait);
-  const asked: number[] = [];
-  pod.server.on("request", () => asked.push(performance.now()));
-  // Of three intervals: where all are asked together there are pauses between the intervals alone.
-  const pauses = () => asked.slice(-120).filter((at, index, all) => at - (all[index - 1] ?? at) >= 8);
-  await vi.waitFor(() => expect(pauses().length).toBeGreaterThan(30), wait);
+  /** Over how long a time the second probes of 40 endpoints came, in ms. */
+  const spread = async () => {
+    const pod = await podThat(200);
+    const { monitor, healthy } = monitorOf({ ...SOON, intervalSec: 0.5, port: pod.endpoint.port });
+    const endpoints = Array.from({ length: 40 }, (_, index) => ({ ...pod.endpoint, port: index + 1 }));
+    monitor.setEndpoints(SERVICE, endpoints);
+    await vi.waitFor(() => expect(healthy()?.every(Boolean)).toBe(true), wait);
+    const asked: number[] = [];
+    pod.server.on("request", () => asked.push(performance.now()));
+    await vi.waitFor(() => expect(asked.length).toBeGreaterThanOrEqual(40), wait);
+    monitor.close();
+    return Math.max(...asked) - Math.min(...asked);
+  };
+  // Where the machine stands still meanwhile, they come together all the same: seldom each time.
+  const spreads: number[] = [];
+  while (spreads.length < 4 && !spreads.some((ms) => ms > 150)) spreads.push(await spread());
+  expect(Math.max(...spreads)).toBeGreaterThan(150);
 });
 
 test.each([
