@@ -76,10 +76,15 @@ export class NatsServer {
   }
 }
 
-/** A port that is free now, below those that the system gives out by itself. */
+/** Ports of servers that don't listen yet, or not just now. */
+const given = new Set<number>();
+
+/** A port that is free, below those that the system gives out by itself, and given to nobody in this process before. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 14_000 + Math.floor(Math.random() * 6000);
+    if (given.has(port)) continue;
+    given.add(port);
     const probe = createServer();
     const free = await new Promise<boolean>((resolve) => {
       probe.once("error", () => resolve(false));
