@@ -136,18 +136,26 @@ export class ChannelWriter {
           if (performance.now() + RETRY_MS >= deadline) throw unavailable(error);
           doubtful = true;
           await pause(RETRY_MS, undefined, { ref: false });
-          continue;
+          await log.settled(this.channel, deadline);
+          // By its name: in a stream that was made again meanwhile another record can be at the same place.
+          if ((await log.last(this.channel, deadline))?.id === this.#tail?.id) continue;
         }
       }
       // Another was quicker; or this one was, and its answer was lost.
       const next = doubtful ? await log.next(this.channel, previous + 1, deadline) : undefined;
-      if (next?.id === record.id) return this.#accept(batch, next);
+      if (next?.id === record.id && (await this.#counts(next, deadline))) return this.#accept(batch, next);
       if (performance.now() >= deadline)
         throw new BrokerError("BROKER_UNAVAILABLE", "Too many write to this channel at once.");
       batch = await this.#goOn(batch, previous, deadline);
       record = undefined;
       doubtful = false;
     }
+  }
+
+  /** Whether the log went on from a record, or ends with it: see `Chain`. */
+  async #counts({ seq }: StoredRecord, deadline: number): Promise<boolean> {
+    const after = await this.#host.log.next(this.channel, seq + 1, deadline);
+    return after === undefined || after.previous === seq;
   }
 
   /** Claims the keys of jobs, answers those whose entry is in the log, and leaves the others. */

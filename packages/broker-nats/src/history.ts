@@ -8,6 +8,7 @@ import {
   type Unrecoverable,
 } from "@holdfast/broker";
 import { PAGE_BYTES, PAGE_ENTRIES } from "@holdfast/broker/engine";
+import { Chain } from "./chain.ts";
 import type { Log } from "./log.ts";
 import { entriesOf, headOf, type StoredRecord, seqAt, seqOfTag, tagAt } from "./record.ts";
 import type { ServerClock } from "./server-clock.ts";
@@ -57,8 +58,9 @@ export class HistoryReader {
     if (reason) return { type: "unrecoverable", reason, ...end };
     if (most === 0) return { type: "page", entries: [], ...end };
     if (backwards) return { type: "page", entries: await reading.backwards(before, most), ...end };
-    const entries = await reading.forwards(since, most);
-    return entries ? { type: "page", entries, ...end } : { type: "unrecoverable", reason: "trimmed", ...end };
+    const found = await reading.forwards(since, most);
+    if (typeof found === "string") return { type: "unrecoverable", reason: found, ...end };
+    return { type: "page", entries: found, ...end };
   }
 }
 
@@ -111,16 +113,21 @@ class Reading {
     return reason === "trimmed" ? undefined : reason;
   }
 
-  /** @returns undefined when entries right after the position are no longer shown. */
-  async forwards(since: Position | undefined, most: number): Promise<Entry[] | undefined> {
+  /** @returns why not, when entries right after the position are no longer shown, or it is none of this log's. */
+  async forwards(since: Position | undefined, most: number): Promise<Entry[] | Unrecoverable> {
     const page = new Page(this.#visible, since?.offset ?? 0, this.head.offset, most);
     const next = since ? since.offset + 1 : this.#visible.first;
     if (next > this.head.offset) return [];
-    if (next >= this.#tail.offset) page.add(this.#tail);
-    else if (since && since.offset > 0) await this.#readOn(page, this.#anchor ?? (await this.#seek(next)));
-    else await this.#readOn(page, await this.#seek(next));
+    const anchor = this.#anchor;
+    if (next >= this.#tail.offset) {
+      if (anchor && anchor !== this.#tail && anchor.seq !== this.#tail.previous) return "tag";
+      page.add(this.#tail);
+    } else {
+      const counts = await this.#readOn(page, anchor ?? (await this.#seek(next)));
+      if (anchor && !counts) return "tag";
+    }
     if (!since) return page.entries;
-    return page.entries[0]?.offset === next ? page.entries : undefined;
+    return page.entries[0]?.offset === next ? page.entries : "trimmed";
   }
 
   async backwards(before: Position | undefined, most: number): Promise<Entry[]> {
@@ -206,19 +213,25 @@ class Reading {
     return record;
   }
 
-  async #readOn(page: Page, from: StoredRecord): Promise<void> {
+  /** @returns whether the record that it began with counts */
+  async #readOn(page: Page, from: StoredRecord): Promise<boolean> {
+    let counts = false;
     let record = from;
-    if (!page.add(record)) return;
-    for (let step = 0; step < STEPS; step++) {
+    const last = this.#tail.seq;
+    const chain = new Chain(last, (one) => {
+      counts ||= one === from;
+      return page.add(one);
+    });
+    let wantsMore = chain.add(record);
+    for (let step = 0; wantsMore && step < STEPS; step++) {
       const next = await this.#log.next(this.#channel, record.seq + 1, this.#deadline);
-      if (!next || next.seq > this.#tail.seq) return;
+      if (!next) throw new Trimmed();
       record = next;
-      if (!page.add(record)) return;
+      wantsMore = chain.add(record);
     }
-    if (record.seq >= this.#tail.seq) return;
-    await this.#log.range(this.#channel, record.seq + 1, this.#tail.seq, this.#deadline, (next) =>
-      page.add(next),
-    );
+    const add = (next: StoredRecord) => chain.add(next);
+    if (wantsMore) await this.#log.range(this.#channel, record.seq + 1, last, this.#deadline, add);
+    return counts;
   }
 }
 

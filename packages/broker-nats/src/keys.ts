@@ -42,9 +42,14 @@ export class Keys {
     const own = { type: "claimed", id: randomText(ID_CHARACTERS), after } as const;
     const data = encode({ i: own.id, a: after });
     const name = this.#subjects.keyStreamOf(channel);
+    const place = {
+      stream: name,
+      subject,
+      mark: this.#subjects.keyMark(this.#subjects.partitionOf(channel)),
+    };
     return this.#connection.call(deadline, async (ready) => {
       try {
-        const { duplicate } = await storeSuccessor(ready, name, subject, data, 0);
+        const { duplicate } = await storeSuccessor(ready, place, data, 0);
         if (!duplicate) return own;
       } catch (error) {
         if (!isConflict(error)) throw error;

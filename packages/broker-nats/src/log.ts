@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { BrokerError } from "@holdfast/broker";
 import { randomText } from "@holdfast/broker/engine";
 import { AckPolicy, DeliverPolicy, type MsgRequest } from "@nats-io/jetstream";
+import { Chain } from "./chain.ts";
 import type { Connection, Ready } from "./connection.ts";
 import { isConflict } from "./failures.ts";
 import { decodeRecord, encodeRecord, type Record, type StoredRecord } from "./record.ts";
@@ -16,6 +17,7 @@ const RECORDS_AT_ONCE = 256;
 /** A consumer that its node forgot is gone after this long. */
 const CONSUMER_MS = 10_000;
 const MS = 1_000_000;
+const NOTHING = new Uint8Array();
 
 /** The channels' records in their streams: single steps, each of which asks the stream's leader. */
 export class Log {
@@ -87,6 +89,15 @@ export class Log {
   }
 
   /**
+   * Resolves when the stream's leader has done all that was agreed on before. One that has just become it answers before it has
+   * (nats-server before 2.11), and would take a record that was stored already once more.
+   */
+  async settled(channel: string, deadline: number): Promise<void> {
+    const mark = this.#subjects.logMark(this.#subjects.partitionOf(channel));
+    await this.#connection.call(deadline, ({ stream }) => stream.publish(mark, NOTHING));
+  }
+
+  /**
    * Appends a record if the channel's newest one is still the one at `expected`. Tries once.
    *
    * @throws what NATS says; `isConflict` tells when another was newer
@@ -96,8 +107,8 @@ export class Log {
   }
 
   /**
-   * Reads a channel's records from one place of the stream to another, both included, as long as `take` wants more. Needs a
-   * few round trips, however many they are.
+   * Reads a channel's records from one place of the stream to another, both included, as long as `take` wants more: those that
+   * count, as the one at `to` has to. Needs a few round trips, however many they are.
    */
   range(
     channel: string,
@@ -107,6 +118,7 @@ export class Log {
     take: (record: StoredRecord) => boolean,
   ): Promise<void> {
     let next = from;
+    const chain = new Chain(to, take);
     return this.#connection.call(deadline, async ({ stream, manager }) => {
       const name = this.#subjects.streamOf(channel);
       const info = await manager.consumers.add(name, {
@@ -129,8 +141,7 @@ export class Log {
           for await (const message of messages) {
             const record = decode(message.data, message.seq);
             next = message.seq + 1;
-            if (message.seq > to || !take(record)) return;
-            if (message.seq === to) return;
+            if (!chain.add(record)) return;
           }
           if (next === before) throw new Error("the records did not come in time");
         }
@@ -152,7 +163,9 @@ export class Log {
 
   #store(ready: Ready, channel: string, bytes: Uint8Array, expected: number): Promise<Stored> {
     const subjects = this.#subjects;
-    return storeSuccessor(ready, subjects.streamOf(channel), subjects.log(channel), bytes, expected);
+    const mark = subjects.logMark(subjects.partitionOf(channel));
+    const place = { stream: subjects.streamOf(channel), subject: subjects.log(channel), mark };
+    return storeSuccessor(ready, place, bytes, expected);
   }
 
   async #get(channel: string, query: MsgRequest, deadline: number): Promise<StoredRecord | undefined> {

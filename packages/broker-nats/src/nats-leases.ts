@@ -230,10 +230,11 @@ export class NatsLeases implements LeaseTable {
     deadline: number,
   ): Promise<number | undefined> {
     const bytes = encodeLease(message);
+    const place = { stream: this.#subjects.leaseStream, subject, mark: this.#subjects.leaseOrder };
     for (let doubtful = false; ; doubtful = true) {
       try {
         const { seq, duplicate } = await this.#connection.once(deadline, (ready) =>
-          storeSuccessor(ready, this.#subjects.leaseStream, subject, bytes, expected),
+          storeSuccessor(ready, place, bytes, expected),
         );
         if (duplicate) {
           await this.#feed.barrier(deadline);

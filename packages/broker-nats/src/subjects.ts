@@ -31,6 +31,11 @@ export class Subjects {
     return `${this.prefix}.log.${this.partitionOf(channel)}.${tokenOf(channel)}`;
   }
 
+  /** Written behind what may be on its way to a partition's stream: no channel has a dollar sign in its name. */
+  logMark(partition: number): string {
+    return `${this.prefix}.log.${partition}.$mark`;
+  }
+
   /** What a partition's stream holds. */
   logs(partition: number): string {
     return `${this.prefix}.log.${partition}.*`;
@@ -58,6 +63,11 @@ export class Subjects {
     return this.keyStream(this.partitionOf(channel));
   }
 
+  /** As `logMark`. */
+  keyMark(partition: number): string {
+    return `${this.prefix}.key.${partition}.$mark`;
+  }
+
   keys(partition: number): string {
     return `${this.prefix}.key.${partition}.*`;
   }
@@ -72,6 +82,11 @@ export class Subjects {
 
   get leases(): string {
     return `${this.prefix}.lease.>`;
+  }
+
+  /** As `logMark`. */
+  get leaseOrder(): string {
+    return `${this.prefix}.lease.$mark`;
   }
 
   /** Written to find out how far the lease table has come. */
@@ -101,12 +116,12 @@ function keyHash(channel: string, key: string): string {
 /**
  * The message id of whatever comes next after the message at `expected` of a subject. Servers before 2.10 with several replicas compare
  * the expected sequence before a write is agreed on only, so two writes at the same time can both pass; their message ids are the same then,
- * and those are compared when a write is applied.
+ * and the leader takes one of them.
  *
- * @param gone where the message was that had this id, if it was deleted; 0 if there was none
+ * @param variant empty, but where the server takes that id for taken and it is not
  */
-export function successorId(subject: string, expected: number, gone: number): string {
-  const place = gone === 0 ? `${expected}` : `${expected}\0${gone}`;
+export function successorId(subject: string, expected: number, variant: string): string {
+  const place = variant === "" ? `${expected}` : `${expected}\0${variant}`;
   return createHash("sha256").update(`${subject}\0${place}`).digest("base64url");
 }
 
