@@ -10,6 +10,8 @@ import type { Subjects } from "./subjects.ts";
 
 export interface AuditHost {
   channels(): Iterable<FollowedChannel>;
+  /** A partition's log may be another than it was. */
+  changed(): void;
   /** NATS answered, or did not. */
   alive(): void;
   dead(error: BrokerError): void;
@@ -87,9 +89,10 @@ export class Audit {
     const now = { leader: info.cluster?.leader, created: info.created, last: info.state.last_seq };
     this.#seen.set(partition, now);
     if (!seen) return;
-    if (seen.leader !== now.leader || seen.created !== now.created || now.last < seen.last)
-      for (const channel of this.#host.channels())
-        if (this.#subjects.partitionOf(channel.name) === partition) channel.up();
+    if (seen.leader === now.leader && seen.created === now.created && now.last >= seen.last) return;
+    this.#host.changed();
+    for (const channel of this.#host.channels())
+      if (this.#subjects.partitionOf(channel.name) === partition) channel.up();
   }
 
   async #compareSome(): Promise<void> {

@@ -64,6 +64,7 @@ export class ChannelWriter {
   /** The newest record, as far as this writer knows. */
   #tail: StoredRecord | undefined;
   #running = false;
+  #isOutOfDate = false;
 
   constructor(channel: string, host: WriterHost) {
     this.channel = channel;
@@ -72,6 +73,11 @@ export class ChannelWriter {
 
   get isIdle(): boolean {
     return !this.#running;
+  }
+
+  /** The log may be another than it was: in a stream that was made again another record can be where the newest was. */
+  forget(): void {
+    this.#isOutOfDate = true;
   }
 
   add(job: Job): void {
@@ -117,6 +123,8 @@ export class ChannelWriter {
   async #write(jobs: readonly Job[]): Promise<void> {
     const { log } = this.#host;
     const deadline = Math.max(...jobs.map((job) => job.deadline));
+    if (this.#isOutOfDate) this.#tail = undefined;
+    this.#isOutOfDate = false;
     this.#tail ??= await log.last(this.channel, deadline);
     let batch = await this.#claim(jobs, deadline);
     let record: Record | undefined;

@@ -221,6 +221,22 @@ describe("on a server that breaks", () => {
     expect(seen.resets()).toEqual(["epoch"]);
   });
 
+  test("writes into no log that was begun anew as if it were the one before", async () => {
+    const [a, b] = [node(), node()];
+    const seen = record();
+    await a.publish("room", bytes("1"));
+    await a.subscribe("room", seen.listener);
+    await manage(async ({ streams }) => {
+      for (const partition of [0, 1]) await streams.delete(`holdfast-log-${partition}`);
+    });
+    // Its record is where the other's was.
+    const first = await b.publish("room", bytes("another 1"));
+    await vi.waitFor(() => expect(seen.resets()).toEqual(["epoch"]), WAIT);
+    const second = await a.publish("room", bytes("2"));
+    expect(second.position).toMatchObject({ epoch: first.position.epoch, offset: 2 });
+    expect((await logOf(b, "room")).map(textOf)).toEqual(["another 1", "2"]);
+  });
+
   test("begins a log anew at once whose stream was purged, although the server still knows its message ids", async () => {
     const a = node();
     const seen = record();

@@ -109,6 +109,7 @@ class NatsBroker implements Broker {
     });
     this.#audit = new Audit(this.#connection, this.#subjects, this.#log, settings, {
       channels: () => this.#channels.values(),
+      changed: () => this.#forgetTails(),
       alive: () => this.#connection.ready && this.#status.available(),
       dead: (error) => this.#status.unavailable(error),
     });
@@ -220,6 +221,10 @@ class NatsBroker implements Broker {
     return writer;
   }
 
+  #forgetTails(): void {
+    for (const writer of this.#writers.values()) writer.forget();
+  }
+
   #forgetWriters(): void {
     if (this.#writers.size <= IDLE_WRITERS) return;
     for (const [channel, writer] of this.#writers) {
@@ -270,6 +275,7 @@ class NatsBroker implements Broker {
   #up(ready: Ready): void {
     this.leases.up(ready);
     this.#audit.restart();
+    this.#forgetTails();
     this.#fence?.up(ready);
     for (const channel of this.#channels.values()) channel.up();
     this.#status.available();
