@@ -1,5 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 
+/** What a question to all servers may take, in ms: the comparison is about what is answered, not how soon. */
+export const FETCH_MS = 20_000;
+
 /** How long what is still missing in a run is waited for. */
 export class Patience {
   readonly #ms: number;

@@ -1,5 +1,5 @@
 import type { Fleet } from "./fleet.ts";
-import { Patience } from "./patience.ts";
+import { FETCH_MS, Patience } from "./patience.ts";
 import { describeValue } from "./payloads.ts";
 import { MARKER, Player, type Script, SYNC } from "./player.ts";
 import { messagesOf, type Phase, type Program } from "./program.ts";
@@ -121,7 +121,7 @@ class ProgramRun {
   async #untilJoined({ lanes }: Phase): Promise<void> {
     for (const step of lanes.flat()) {
       if (step.type === "sockets-join")
-        await this.#servers.namespace(step.node, step.target.namespace).fetchSockets();
+        await this.#servers.namespace(step.node, step.target.namespace).timeout(FETCH_MS).fetchSockets();
       else if (step.type === "remote-join") await this.#targets.remote(step.node, step.client);
     }
   }

@@ -1,4 +1,4 @@
-import type { Patience } from "./patience.ts";
+import { FETCH_MS, type Patience } from "./patience.ts";
 import { describeValue } from "./payloads.ts";
 import { JOIN, type Player } from "./player.ts";
 import type { Payload, Step } from "./program.ts";
@@ -116,7 +116,7 @@ export class Steps {
         (await this.#targets.remote(step.node, step.client))?.leave(step.room);
         return;
       case "fetch": {
-        const found = this.#targets.operator(step.node, step.target).fetchSockets();
+        const found = this.#targets.operator(step.node, step.target).timeout(FETCH_MS).fetchSockets();
         await this.#answered(
           step.id,
           found.then((sockets) => sockets.map((one) => this.#servers.look(one)).sort()),

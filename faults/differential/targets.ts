@@ -1,5 +1,6 @@
 import type { BroadcastOperator, DefaultEventsMap } from "socket.io";
 import type { Fleet } from "./fleet.ts";
+import { FETCH_MS } from "./patience.ts";
 import type { Program, Target } from "./program.ts";
 import { nodeRoom, type Remote, type Servers } from "./servers.ts";
 
@@ -36,6 +37,7 @@ export class Targets {
     const [found] = await this.#servers
       .namespace(node, plan.namespace)
       .in(this.#resolve([`@${client}`]))
+      .timeout(FETCH_MS)
       .fetchSockets();
     return found;
   }
