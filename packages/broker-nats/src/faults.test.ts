@@ -221,6 +221,31 @@ describe("on a server that breaks", () => {
     expect(seen.resets()).toEqual(["epoch"]);
   });
 
+  test("has the leases when what gives them to it is gone, as with another server than its own", async () => {
+    const [a, b] = [node(), node()];
+    const put = (key: string) => {
+      const when = { type: "own", version: 0 } as const;
+      return a.leases.put({
+        owner: "me",
+        ttlMs: 60_000,
+        group: "g",
+        key,
+        value: bytes(key),
+        lingerMs: 0,
+        when,
+      });
+    };
+    const keys = async () => (await b.leases.list("g")).map(({ key }) => key);
+    await put("1");
+    expect(await keys()).toEqual(["1"]);
+    await manage(async ({ consumers }) => {
+      for await (const { stream_name, name } of consumers.list("holdfast-leases"))
+        await consumers.delete(stream_name, name);
+    });
+    await put("2");
+    expect(await keys()).toEqual(["1", "2"]);
+  });
+
   test("writes into no log that was begun anew as if it were the one before", async () => {
     const [a, b] = [node(), node()];
     const seen = record();

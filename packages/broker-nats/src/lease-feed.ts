@@ -20,6 +20,9 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
+/** How often those who wait look whether the feed goes on, at most. */
+const LOOK_MS = 100;
+
 /**
  * The stream of leases as this node is given it, from its beginning and again from there whenever the connection was made anew; how far it
  * has come.
@@ -29,16 +32,29 @@ export class LeaseFeed {
   readonly #subjects: Subjects;
   readonly #clock: ServerClock;
   readonly #host: LeaseFeedHost;
+  readonly #stallMs: number;
   readonly #waiters = new Set<Waiter>();
   #stop: (() => void) | undefined;
   #round = 0;
   #seq = 0;
   #isCurrent = false;
+  /** How often it has become current. */
+  #times = 0;
   #mark: { readonly id: string; readonly at: number } | undefined;
   #sending: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
+  /** When it was last given something, or begun anew. */
+  #movedAt = 0;
 
-  constructor(connection: Connection, subjects: Subjects, clock: ServerClock, host: LeaseFeedHost) {
+  /** @param stallMs so long nothing may come that is in the stream */
+  constructor(
+    connection: Connection,
+    subjects: Subjects,
+    clock: ServerClock,
+    host: LeaseFeedHost,
+    stallMs: number,
+  ) {
+    this.#stallMs = stallMs;
     this.#connection = connection;
     this.#subjects = subjects;
     this.#clock = clock;
@@ -51,6 +67,7 @@ export class LeaseFeed {
 
   /** There is a connection. */
   up(ready: Ready): void {
+    this.#movedAt = performance.now();
     void this.#follow(ready, ++this.#round);
   }
 
@@ -86,19 +103,30 @@ export class LeaseFeed {
 
   /** Resolves when the message at this place of the stream was given. @throws BrokerError `BROKER_UNAVAILABLE` */
   async given(seq: number, deadline: number): Promise<void> {
+    const since = this.#times;
     while (!this.#isCurrent || this.#seq < seq) {
       const left = deadline - performance.now();
       if (left <= 0) throw new BrokerError("BROKER_UNAVAILABLE", "The leases are not up to date.");
       const { promise, resolve } = Promise.withResolvers<void>();
       const waiter = { seq, resolve };
-      const timer = setTimeout(resolve, left);
+      const timer = setTimeout(resolve, Math.min(left, LOOK_MS, this.#stallMs));
       this.#waiters.add(waiter);
       await promise;
       clearTimeout(timer);
       this.#waiters.delete(waiter);
-      // Where the connection was made anew, the table is whole again: what was waited for is in it, or will never be.
-      if (this.#isCurrent) return;
+      this.#goOn();
+      // Where it was begun anew, the table is whole again: what was waited for is in it, or will never be.
+      if (this.#isCurrent && this.#times !== since) return;
     }
+  }
+
+  /**
+   * Somebody waits for what is in the stream. The server that gives it may be gone while the one that this node is connected to lives, and
+   * the client would find that out after a minute.
+   */
+  #goOn(): void {
+    const { ready } = this.#connection;
+    if (ready && performance.now() - this.#movedAt > this.#stallMs) this.up(ready);
   }
 
   async #sendMark(deadline: number): Promise<void> {
@@ -147,11 +175,13 @@ export class LeaseFeed {
     const time = message.time.getTime();
     const decoded = decodeLease(data);
     this.#seq = seq;
+    this.#movedAt = performance.now();
     if (decoded?.type === "mark") {
       if (decoded.id === this.#mark?.id) this.#clock.compare(this.#mark.at, performance.now(), time);
     } else if (decoded) this.#host.message(decoded, seq, time);
     if (!this.#isCurrent && seq >= end) {
       this.#isCurrent = true;
+      this.#times++;
       this.#host.current();
       for (const { resolve } of [...this.#waiters]) resolve();
     } else if (this.#isCurrent)

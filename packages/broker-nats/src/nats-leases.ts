@@ -60,13 +60,14 @@ export class NatsLeases implements LeaseTable {
     this.#settings = settings;
     this.#clock = clock;
     this.#state = new LeaseState(settings.maxLeases);
-    this.#feed = new LeaseFeed(connection, subjects, clock, {
+    const host = {
       begin: () => {
         this.#state = new LeaseState(settings.maxLeases);
       },
-      message: (message, seq, time) => this.#take(message, seq, time),
+      message: (message: LeaseMessage, seq: number, time: number) => this.#take(message, seq, time),
       current: () => this.#current(),
-    });
+    };
+    this.#feed = new LeaseFeed(connection, subjects, clock, host, settings.tryMs);
   }
 
   async renew(owner: string, ttlMs: number): Promise<number> {
