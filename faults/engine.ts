@@ -125,7 +125,9 @@ export class Node {
   static async open(engine: Pick<Breakable<string>, "open" | "leaseTtlMs">, name: string): Promise<Node> {
     const { broker, proxies } = await engine.open();
     const node = new Node(name, broker, proxies, engine.leaseTtlMs);
-    await node.#owner.put(GROUP, name, new Uint8Array());
+    const put = () => node.#owner.put(GROUP, name, new Uint8Array());
+    // A cluster that has just been started takes its time.
+    await until(() => put().then(() => true, tryAgain), "the broker to take a lease");
     return node;
   }
 
@@ -271,6 +273,12 @@ async function move(
     await pause(10 + random.below(20));
   }
   return moves;
+}
+
+/** @returns false where it is worth another try. @throws the error where it is not */
+function tryAgain(error: unknown): false {
+  if (error instanceof BrokerError && error.retryable) return false;
+  throw error;
 }
 
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
