@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { BrokerError, type Published, type Retention } from "@holdfast/broker";
 import { randomText } from "@holdfast/broker/engine";
+import { isPassedOver } from "./chain.ts";
 import { isConflict, refusalOf, unavailable } from "./failures.ts";
 import type { Claim, Keys } from "./keys.ts";
 import type { Log } from "./log.ts";
@@ -160,10 +161,9 @@ export class ChannelWriter {
     }
   }
 
-  /** Whether the log went on from a record, or ends with it: see `Chain`. */
-  async #counts({ seq }: StoredRecord, deadline: number): Promise<boolean> {
-    const after = await this.#host.log.next(this.channel, seq + 1, deadline);
-    return after === undefined || after.previous === seq;
+  async #counts(record: StoredRecord, deadline: number): Promise<boolean> {
+    const next = await this.#host.log.next(this.channel, record.seq + 1, deadline);
+    return next === undefined || !isPassedOver(record, next);
   }
 
   /** Claims the keys of jobs, answers those whose entry is in the log, and leaves the others. */

@@ -120,7 +120,8 @@ class Reading {
     if (next > this.head.offset) return [];
     const anchor = this.#anchor;
     if (next >= this.#tail.offset) {
-      if (anchor && anchor !== this.#tail && anchor.seq !== this.#tail.previous) return "tag";
+      if (since && since.offset > 0 && next === this.#tail.offset && since.tag !== this.#tail.before)
+        return "tag";
       page.add(this.#tail);
     } else {
       const counts = await this.#readOn(page, anchor ?? (await this.#seek(next)));

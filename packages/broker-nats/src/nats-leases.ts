@@ -81,6 +81,7 @@ export class NatsLeases implements LeaseTable {
         const message = { type: "owner", owner, ttlMs, life: record.life } as const;
         if (await this.#write(this.#subjects.leaseOwner(owner), message, record.seq, deadline))
           return this.#state.count(owner, this.#clock.now());
+        await this.#reconcileOwner(owner, record, deadline);
       } else if (certain) return 0;
       else await this.#feed.barrier(deadline);
       certain = true;
@@ -268,17 +269,32 @@ export class NatsLeases implements LeaseTable {
     );
   }
 
-  /** The table has what the stream has of a place, unless that was deleted there, or here, after its time. */
+  /**
+   * A write was refused, and the table knows of nothing newer at its place. It was deleted there, or here, after its time; or what gives
+   * the stream to this node counts its messages otherwise than the leader: after faults the servers of a cluster may (nats-server before
+   * 2.11). The leader decides on writes, so what it says goes.
+   */
   async #reconcile(group: string, key: string, expected: number, deadline: number): Promise<void> {
     const record = this.#state.record(group, key);
     if ((record?.seq ?? 0) !== expected) return;
+    await pause(RETRY_MS, undefined, { ref: false });
     const newest = await this.#newest(this.#subjects.lease(group, key), deadline);
     if (!newest) {
       if (record) this.#state.forget(record);
       return;
     }
     const message = decodeLease(newest.data);
-    if (message && newest.seq > expected) this.#take(message, newest.seq, newest.time.getTime());
+    if (message) this.#take(message, newest.seq, newest.time.getTime());
+  }
+
+  /** The same of an owner. */
+  async #reconcileOwner(name: string, record: OwnerRecord | undefined, deadline: number): Promise<void> {
+    if (this.#state.owner(name) !== record) return;
+    await pause(RETRY_MS, undefined, { ref: false });
+    const newest = await this.#newest(this.#subjects.leaseOwner(name), deadline);
+    const message = newest && decodeLease(newest.data);
+    if (newest && message) this.#take(message, newest.seq, newest.time.getTime());
+    else if (record) this.#state.forgetOwner(record);
   }
 
   #isLost(group: string, key: string, seq: number): boolean {
@@ -296,11 +312,7 @@ export class NatsLeases implements LeaseTable {
     const message = { type: "owner", owner, ttlMs, life: 0, ...(before && { before }) } as const;
     const subject = this.#subjects.leaseOwner(owner);
     const seq = await this.#write(subject, message, record?.seq ?? 0, deadline);
-    if (seq !== undefined || this.#state.owner(owner) !== record) return;
-    const newest = await this.#newest(subject, deadline);
-    const there = newest && decodeLease(newest.data);
-    if (newest && there) this.#take(there, newest.seq, newest.time.getTime());
-    else if (record) this.#state.forgetOwner(record);
+    if (seq === undefined) await this.#reconcileOwner(owner, record, deadline);
   }
 
   /** Ends an owner whose time is over. A renewal that came first makes it live on. */
@@ -323,7 +335,9 @@ export class NatsLeases implements LeaseTable {
   async #end(record: OwnerRecord, how: "expired" | "released", deadline: number): Promise<boolean> {
     const { name: owner, life, seq } = record;
     const message = { type: "end", owner, life, how, at: this.#overAt(record) } as const;
-    return (await this.#write(this.#subjects.leaseOwner(owner), message, seq, deadline)) !== undefined;
+    const written = await this.#write(this.#subjects.leaseOwner(owner), message, seq, deadline);
+    if (written === undefined) await this.#reconcileOwner(owner, record, deadline);
+    return written !== undefined;
   }
 
   /** Ends whose time is over, tells of leases that no longer linger, and deletes what nobody need remember. */
