@@ -109,8 +109,8 @@ export class Audit {
       }
       const partition = this.#subjects.partitionOf(next.value.name);
       const { last = 0 } = this.#seen.get(partition) ?? {};
-      // The partition's newest record may be this channel's own: then nothing can be missing.
-      if (next.value.seq !== undefined && next.value.seq < last) some.push(next.value);
+      // Where the partition's newest record is older nothing can be missing.
+      if (next.value.seq !== undefined && next.value.seq <= last) some.push(next.value);
     }
     await Promise.all(some.map((channel) => this.#compare(channel)));
   }
@@ -120,7 +120,7 @@ export class Audit {
     const newest = await this.#log.last(channel.name, this.#deadline());
     if (before === undefined || channel.seq === undefined) return;
     // What is not told of yet may be on its way: it is looked at again later.
-    if (newest && newest.seq > channel.seq) this.#suspected.set(channel, newest);
+    if (newest && channel.lacks(newest)) this.#suspected.set(channel, newest);
     else if (!newest || newest.seq < before) channel.up();
   }
 

@@ -319,6 +319,26 @@ describe("on a server that breaks", () => {
     expect(seen.resets()).toEqual(["tag"]);
   });
 
+  test("knows an entry again whose place another server of a cluster counted differently", async () => {
+    const a = node();
+    const at: Position[] = [];
+    for (let n = 1; n <= 9; n++) at.push((await a.publish("room", bytes(`${n}`))).position);
+    for (const [index, position] of at.entries()) {
+      const place = Number.parseInt(position.tag.slice(4), 36);
+      for (const other of [Math.max(1, place - 1), place + 1]) {
+        const since = { ...position, tag: `${position.tag.slice(0, 4)}${other.toString(36)}` };
+        const after = await a.history("room", { since });
+        const texts = after.type === "page" ? after.entries.map(textOf) : after.reason;
+        expect(texts).toEqual(Array.from({ length: 8 - index }, (_, n) => `${index + n + 2}`));
+      }
+    }
+    const [first] = at as [Position];
+    const seen = record();
+    await a.subscribe("room", seen.listener, { since: { ...first, tag: `${first.tag.slice(0, 4)}zz` } });
+    await vi.waitFor(() => expect(seen.texts().at(-1)).toBe("9"), WAIT);
+    expect(seen.texts()).toEqual(["2", "3", "4", "5", "6", "7", "8", "9"]);
+  });
+
   test("refuses positions whose entries were deleted, and shows what is left", async () => {
     const a = node();
     const at = [];

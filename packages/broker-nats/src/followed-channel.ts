@@ -8,7 +8,7 @@ import {
 import { type ChannelHost, type Listener, RemoteChannel } from "@holdfast/broker/engine";
 import { RepublishHeaders } from "@nats-io/jetstream";
 import type { Msg, NatsConnection, Subscription as NatsSubscription } from "@nats-io/transport-node";
-import { decodeRecord, entriesOf, headOf, type StoredRecord } from "./record.ts";
+import { decodeRecord, entriesOf, headOf, isSameTag, type StoredRecord } from "./record.ts";
 
 /** What a followed channel needs of its broker. */
 export interface FollowHost {
@@ -105,9 +105,14 @@ export class FollowedChannel {
     this.#channel.end(error);
   }
 
-  /** Compares the feed with the channel's newest record, which somebody has read. */
+  /** Whether the channel's newest record, which somebody has read, was not told of. */
+  lacks(newest: StoredRecord): boolean {
+    return this.#at !== undefined && (newest.seq > this.#seq || headOf(newest).offset > this.#at.offset);
+  }
+
+  /** Compares the feed with the channel's newest record. */
   compare(newest: StoredRecord): void {
-    if (!this.#at || newest.seq <= this.#seq) return;
+    if (!this.lacks(newest)) return;
     this.#host.repaired(this.name);
     this.#take(newest);
   }
@@ -154,8 +159,11 @@ export class FollowedChannel {
 
   #take(record: StoredRecord): void {
     const at = this.#at;
-    if (!at || record.seq === this.#seq) return;
-    if (!continues(record, at) || record.seq < this.#seq) {
+    if (!at) return;
+    const isNext = record.offset === at.offset + 1;
+    if (record.seq === this.#seq && !isNext) return;
+    // Where it is the next one its place is no matter: another leader may count otherwise.
+    if (!continues(record, at) || (record.seq < this.#seq && !isNext)) {
       // Of before the answer, or of another log: the newest record tells.
       this.up();
       return;
@@ -179,5 +187,7 @@ export class FollowedChannel {
 
 /** Whether a record comes after a position of the same log, as far as can be seen: right after it, or with some between. */
 function continues({ epoch, offset, before }: StoredRecord, at: Position): boolean {
-  return epoch === at.epoch && (offset === at.offset + 1 ? before === at.tag : offset > at.offset + 1);
+  return (
+    epoch === at.epoch && (offset === at.offset + 1 ? isSameTag(before, at.tag) : offset > at.offset + 1)
+  );
 }

@@ -10,7 +10,7 @@ import {
 import { PAGE_BYTES, PAGE_ENTRIES } from "@holdfast/broker/engine";
 import { Chain } from "./chain.ts";
 import type { Log } from "./log.ts";
-import { entriesOf, headOf, type StoredRecord, seqAt, seqOfTag, tagAt } from "./record.ts";
+import { entriesOf, headOf, isSameTag, type StoredRecord, seqAt, seqOfTag, tagAt } from "./record.ts";
 import type { ServerClock } from "./server-clock.ts";
 import { type Visible, visibleOf } from "./visible.ts";
 
@@ -93,7 +93,7 @@ class Reading {
     const { epoch, offset, tag } = this.head;
     if (since.epoch !== epoch) return "epoch";
     if (since.offset > offset) return "ahead";
-    if (since.offset === offset) return since.tag === tag ? undefined : "tag";
+    if (since.offset === offset) return isSameTag(since.tag, tag) ? undefined : "tag";
     if (since.offset === 0) {
       if (since.tag !== "") return "tag";
       return this.#visible.first === 1 ? undefined : "trimmed";
@@ -120,7 +120,7 @@ class Reading {
     if (next > this.head.offset) return [];
     const anchor = this.#anchor;
     if (next >= this.#tail.offset) {
-      if (since && since.offset > 0 && next === this.#tail.offset && since.tag !== this.#tail.before)
+      if (since && since.offset > 0 && next === this.#tail.offset && !isSameTag(since.tag, this.#tail.before))
         return "tag";
       page.add(this.#tail);
     } else {
@@ -183,12 +183,24 @@ class Reading {
   /** The record that a position was taken in; undefined when it is not there, or another one. */
   async #recordOf({ epoch, offset, tag }: Position): Promise<StoredRecord | undefined> {
     const seq = seqOfTag(tag);
-    if (seq === undefined || seq > this.#tail.seq) return undefined;
-    const record =
-      seq === this.#tail.seq ? this.#tail : await this.#log.at(this.#channel, seq, this.#deadline);
-    if (!record || record.epoch !== epoch || offset < record.offset) return undefined;
-    const index = offset - record.offset;
-    return index < record.entries.length && tagAt(record, index) === tag ? record : undefined;
+    if (seq === undefined) return undefined;
+    const isIt = (record: StoredRecord) => {
+      const index = offset - record.offset;
+      if (record.epoch !== epoch || index < 0 || index >= record.entries.length) return false;
+      return isSameTag(tagAt(record, index), tag);
+    };
+    if (isIt(this.#tail)) return this.#tail;
+    const there = seq < this.#tail.seq ? await this.#log.at(this.#channel, seq, this.#deadline) : undefined;
+    if (there && isIt(there)) return there;
+    // The server that named the place may have counted differently.
+    let found: StoredRecord | undefined;
+    const from = await this.#seek(offset);
+    if (from.offset > offset) return undefined;
+    await this.#log.range(this.#channel, from.seq, this.#tail.seq, this.#deadline, (record) => {
+      if (isIt(record)) found = record;
+      return record.offset + record.entries.length <= offset;
+    });
+    return found;
   }
 
   /** A record at or before an offset, not far from it: found by way of milestones, from the newest record back. */

@@ -180,6 +180,14 @@ export function seqOfTag(tag: string): number | undefined {
   return Number.isSafeInteger(seq) && seq > 0 ? seq : undefined;
 }
 
+/**
+ * Whether two tags are those of one entry, if its offset is one. Their random characters tell: after faults the servers of a cluster may
+ * count a stream's messages differently (nats-server before 2.11), and then say different places of one record.
+ */
+export function isSameTag(one: string, other: string): boolean {
+  return one === other || (TAG.test(one) && TAG.exec(one)?.[1] === TAG.exec(other)?.[1]);
+}
+
 /** The milestones of the record after this one. */
 export function milestonesAfter(record: StoredRecord): readonly Milestone[] {
   const { offset, entries, seq, bytes, milestones } = record;
