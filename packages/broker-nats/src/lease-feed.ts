@@ -104,6 +104,7 @@ export class LeaseFeed {
   /** Resolves when the message at this place of the stream was given. @throws BrokerError `BROKER_UNAVAILABLE` */
   async given(seq: number, deadline: number): Promise<void> {
     const since = this.#times;
+    const begun = performance.now();
     while (!this.#isCurrent || this.#seq < seq) {
       const left = deadline - performance.now();
       if (left <= 0) throw new BrokerError("BROKER_UNAVAILABLE", "The leases are not up to date.");
@@ -114,7 +115,7 @@ export class LeaseFeed {
       await promise;
       clearTimeout(timer);
       this.#waiters.delete(waiter);
-      this.#goOn();
+      this.#goOn(begun);
       // Where it was begun anew, the table is whole again: what was waited for is in it, or will never be.
       if (this.#isCurrent && this.#times !== since) return;
     }
@@ -123,10 +124,13 @@ export class LeaseFeed {
   /**
    * Somebody waits for what is in the stream. The server that gives it may be gone while the one that this node is connected to lives, and
    * the client would find that out after a minute.
+   *
+   * @param begun when the waiting began, by `performance.now()`
    */
-  #goOn(): void {
+  #goOn(begun: number): void {
     const { ready } = this.#connection;
-    if (ready && performance.now() - this.#movedAt > this.#stallMs) this.up(ready);
+    const from = Math.max(begun, this.#movedAt);
+    if (ready && performance.now() - from > this.#stallMs) this.up(ready);
   }
 
   async #sendMark(deadline: number): Promise<void> {
