@@ -85,9 +85,10 @@ export async function engineFaults<Fault extends string>(
     if (!first) throw new RangeError("There is no node.");
     for (const channel of channels) await publish(first, channel, `${channel}-last`, history, progress);
     await until(() => history.complete(), "the last message of each channel");
-    const held = nodes.map(({ name }) => name);
+    const held = nodes.map(({ name }) => name).join();
+    const leases = () => first.broker.leases.list(GROUP).then((all) => all.map(({ key }) => key).join());
     await until(
-      async () => (await first.broker.leases.list(GROUP)).map(({ key }) => key).join() === held.join(),
+      () => leases().then((found) => found === held, tryAgain),
       "every node to have its lease back",
     );
     return {
