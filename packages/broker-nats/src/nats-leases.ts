@@ -277,24 +277,25 @@ export class NatsLeases implements LeaseTable {
   async #reconcile(group: string, key: string, expected: number, deadline: number): Promise<void> {
     const record = this.#state.record(group, key);
     if ((record?.seq ?? 0) !== expected) return;
-    await pause(RETRY_MS, undefined, { ref: false });
-    const newest = await this.#newest(this.#subjects.lease(group, key), deadline);
-    if (!newest) {
-      if (record) this.#state.forget(record);
-      return;
-    }
-    const message = decodeLease(newest.data);
-    if (message) this.#take(message, newest.seq, newest.time.getTime());
+    const isThere = await this.#takeNewest(this.#subjects.lease(group, key), deadline);
+    if (!isThere && record) this.#state.forget(record);
   }
 
   /** The same of an owner. */
   async #reconcileOwner(name: string, record: OwnerRecord | undefined, deadline: number): Promise<void> {
     if (this.#state.owner(name) !== record) return;
+    const isThere = await this.#takeNewest(this.#subjects.leaseOwner(name), deadline);
+    if (!isThere && record) this.#state.forgetOwner(record);
+  }
+
+  /** @returns whether the leader has a message there */
+  async #takeNewest(subject: string, deadline: number): Promise<boolean> {
     await pause(RETRY_MS, undefined, { ref: false });
-    const newest = await this.#newest(this.#subjects.leaseOwner(name), deadline);
+    const newest = await this.#newest(subject, deadline);
     const message = newest && decodeLease(newest.data);
-    if (newest && message) this.#take(message, newest.seq, newest.time.getTime());
-    else if (record) this.#state.forgetOwner(record);
+    if (!newest || !message) return false;
+    this.#take(message, newest.seq, newest.time.getTime());
+    return true;
   }
 
   #isLost(group: string, key: string, seq: number): boolean {
